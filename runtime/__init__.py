@@ -1,0 +1,1 @@
+"""The functional core: codecs, primitives, cryptography, state trie and the block executive."""

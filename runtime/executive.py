@@ -1,0 +1,392 @@
+"""The state transition: build a block, execute a block, check a transaction.
+
+A block runs as: initialize, inherents, extrinsics, finalize, roots. Building and executing are the same steps; an
+author learns the roots by them, everybody else compares.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from runtime.crypto import verify
+from runtime.extrinsic import Extrinsic, Signature, extrinsic_hash, signing_payload
+from runtime.header import Block, DigestItem, DigestKind, Header
+from runtime.interface.calls import DecodedCall, read_arguments
+from runtime.interface.context import Context, DerivedView
+from runtime.interface.errors import (
+    BlockFault,
+    DispatchError,
+    DispatchFailed,
+    InvalidBlock,
+    InvalidReason,
+    InvalidTransaction,
+)
+from runtime.interface.origin import Bare, Signed
+from runtime.interface.pallet import Pallet
+from runtime.interface.state import StateReader
+from runtime.interface.storage import StateWriter
+from runtime.interface.system import DispatchInfo, System
+from runtime.interface.weights import MICROSECOND, BlockLimits, BlockMeter
+from runtime.overlay import Changes, Overlay
+from runtime.primitives import AccountId, BlockNumber, BlockRef, Hash, Nonce
+from runtime.scale import Reader, ScaleError
+from runtime.trie import Trie, ordered_root
+from runtime.version import RuntimeVersion
+
+# Decoding, the signature check and the nonce: what every signed extrinsic costs before its call runs.
+BASE_EXTRINSIC_WEIGHT = 70 * MICROSECOND
+
+SignatureCheck = Callable[[Hash, Signature, bytes], bool]
+"""Tells whether a signature over a payload is good; the hash is the extrinsic's, for caches."""
+
+
+def check_signature(_extrinsic: Hash, signature: Signature, payload: bytes) -> bool:
+    """Verify without any cache."""
+    return verify(signature.scheme, signature.account, payload, signature.value)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedExtrinsic:
+    """An extrinsic decoded as far as that goes without a state."""
+
+    raw: bytes
+    hash: Hash
+    signature: Signature | None
+    encoded_call: bytes
+    call: DecodedCall
+
+    @property
+    def weight(self) -> int:
+        """Return the bound on its cost, in picoseconds."""
+        return BASE_EXTRINSIC_WEIGHT + self.call.weight
+
+
+@dataclass(frozen=True, slots=True)
+class ValidTransaction:
+    """A transaction that may enter a block now or, with `is_future`, once its predecessors have.
+
+    `longevity`: it is valid in blocks up to and including this number.
+    """
+
+    prepared: PreparedExtrinsic
+    account: AccountId
+    nonce: Nonce
+    is_future: bool
+    is_new_account: bool
+    longevity: BlockNumber
+
+
+@dataclass(frozen=True, slots=True)
+class BlockOutcome:
+    """A block that ran to its end, with everything a node stores of it."""
+
+    block: Block
+    changes: Changes
+    trie: Trie
+    view: DerivedView
+    errors: tuple[DispatchError | None, ...]
+
+
+class Runtime:
+    """The pallets of a chain and the rules that hold for all of them."""
+
+    def __init__(
+        self,
+        version: RuntimeVersion,
+        limits: BlockLimits,
+        system: System,
+        pallets: Sequence[Pallet],
+        empty_view: DerivedView,
+    ) -> None:
+        """Wire the pallets; they run in the order of their indices."""
+        self.version = version
+        self.limits = limits
+        self.system = system
+        self.pallets = tuple(sorted(pallets, key=lambda pallet: pallet.index))
+        self.empty_view = empty_view
+        self.calls = {(pallet.index, call.index): (pallet, call) for pallet in self.pallets for call in pallet.calls}
+        self.events = {(event.pallet_index, event.index): event for pallet in self.pallets for event in pallet.events}
+        self.errors = {(error.pallet_index, error.index): error for pallet in self.pallets for error in pallet.errors}
+        self.inherents = frozenset(
+            bytes((pallet.index, index))
+            for pallet in self.pallets
+            if (index := pallet.hooks.inherent_call()) is not None
+        )
+
+    def build_genesis(self, write: StateWriter) -> None:
+        """Write the state of block 0."""
+        for pallet in self.pallets:
+            pallet.hooks.genesis(write)
+
+    def prepare(self, raw: bytes) -> PreparedExtrinsic:
+        """Decode an extrinsic and its call.
+
+        Raises:
+            InvalidTransaction: too long or undecodable; the text says why.
+        """
+        if len(raw) > self.limits.extrinsic_length:
+            raise InvalidTransaction(InvalidReason.TOO_LONG)
+        try:
+            extrinsic = Extrinsic.decode(raw)
+            call = self.decode_call(extrinsic.call)
+        except ScaleError as error:
+            raise InvalidTransaction(InvalidReason.UNDECODABLE, str(error)) from None
+        return PreparedExtrinsic(raw, extrinsic_hash(raw), extrinsic.signature, extrinsic.call, call)
+
+    def decode_call(self, data: bytes) -> DecodedCall:
+        """Decode pallet index, call index and arguments; raises ScaleError."""
+        if len(data) < 2:
+            raise ScaleError("a call names a pallet and a call in two bytes")
+        found = self.calls.get((data[0], data[1]))
+        if found is None:
+            raise ScaleError(f"there is no call {data[1]} of pallet {data[0]}")
+        pallet, call = found
+        reader = Reader(data)
+        reader.offset = 2
+        arguments = read_arguments(call, reader)
+        if reader.remaining:
+            raise ScaleError(f"{reader.remaining} bytes are left over behind the call {pallet.name}.{call.name}")
+        return DecodedCall(pallet.name, call, arguments)
+
+    def open_block(
+        self,
+        state: StateReader,
+        parent: BlockRef,
+        view: DerivedView,
+        digest: tuple[DigestItem, ...] = (),
+        check: SignatureCheck = check_signature,
+    ) -> "BlockExecution":
+        """Begin a block on top of `parent`, whose state and view these are."""
+        return BlockExecution(self, state, parent, view.branch(), digest, check)
+
+    def execute_block(
+        self,
+        block: Block,
+        state: StateReader,
+        trie: Trie,
+        view: DerivedView,
+        parent: BlockRef,
+        check: SignatureCheck = check_signature,
+    ) -> BlockOutcome:
+        """Run a block that somebody else built and compare everything that its header claims.
+
+        Raises:
+            InvalidBlock: it breaks a rule; `state`, `trie` and `view` are as they were.
+        """
+        header = block.header
+        if header.parent_hash != parent.hash:
+            raise InvalidBlock(BlockFault.WRONG_PARENT, "the header names another parent")
+        if header.number != parent.number + 1:
+            raise InvalidBlock(BlockFault.WRONG_NUMBER, f"block {header.number} follows block {parent.number}")
+        if ordered_root(block.extrinsics) != header.extrinsics_root:
+            raise InvalidBlock(BlockFault.EXTRINSICS_ROOT, "the body is not that of the header")
+        unsealed = tuple(item for item in header.digest if item.kind is not DigestKind.SEAL)
+        started = tuple(item for item in unsealed if item.kind is DigestKind.PRE_RUNTIME)
+        execution = self.open_block(state, parent, view, started, check)
+        for index, raw in enumerate(block.extrinsics):
+            try:
+                execution.apply(self.prepare(raw))
+            except InvalidTransaction as error:
+                raise InvalidBlock(BlockFault.BAD_EXTRINSIC, f"extrinsic {index}: {error.text}") from None
+        outcome = execution.finalize(trie)
+        ours = outcome.block.header
+        if ours.digest != unsealed:
+            raise InvalidBlock(BlockFault.BAD_DIGEST, "the digest is not what execution gives")
+        if ours.state_root != header.state_root:
+            detail = f"execution gives {ours.state_root.hex()}, the header says {header.state_root.hex()}"
+            raise InvalidBlock(BlockFault.STATE_ROOT, detail)
+        return replace(outcome, block=block)
+
+
+def _checked_account(
+    runtime: Runtime, state: StateReader, prepared: PreparedExtrinsic, signature: Signature, check: SignatureCheck
+) -> Nonce:
+    """Check era and signature in a block whose initialized state this is; return the account's nonce.
+
+    Raises:
+        InvalidTransaction: ANCIENT_BIRTH_BLOCK, BAD_SIGNER, BAD_PROOF or STALE.
+    """
+    system, version, era = runtime.system, runtime.version, signature.era
+    if not any(signature.account):
+        raise InvalidTransaction(InvalidReason.BAD_SIGNER)
+    genesis_hash = system.block_hash(state, BlockNumber(0))
+    assert genesis_hash is not None, "the genesis hash is never pruned"
+    birth_hash = genesis_hash if era.is_immortal else system.block_hash(state, era.birth(system.number(state)))
+    if birth_hash is None:
+        raise InvalidTransaction(InvalidReason.ANCIENT_BIRTH_BLOCK)
+    payload = signing_payload(
+        prepared.encoded_call,
+        era,
+        signature.nonce,
+        version.spec_version,
+        version.transaction_version,
+        genesis_hash,
+        birth_hash,
+    )
+    if not check(prepared.hash, signature, payload):
+        raise InvalidTransaction(InvalidReason.BAD_PROOF)
+    nonce = system.nonce(state, signature.account)
+    if signature.nonce < nonce:
+        raise InvalidTransaction(InvalidReason.STALE)
+    return nonce
+
+
+class TransactionValidator:
+    """Tells whether transactions may enter a block on top of one given block."""
+
+    def __init__(
+        self, runtime: Runtime, state: StateReader, parent: BlockRef, check: SignatureCheck = check_signature
+    ) -> None:
+        """Take the state of `parent` and begin, as it were, the block after it."""
+        self._runtime = runtime
+        self._check = check
+        overlay = Overlay(state)
+        self.number = BlockNumber(parent.number + 1)
+        runtime.system.initialize(Context(overlay, self.number, parent.hash, runtime.empty_view))
+        self._state = overlay
+
+    def validate(self, prepared: PreparedExtrinsic) -> ValidTransaction:
+        """Tell what a pool needs to know of a transaction.
+
+        Raises:
+            InvalidTransaction: it may not enter this block, nor one after it.
+        """
+        signature = prepared.signature
+        if signature is None:
+            raise InvalidTransaction(InvalidReason.UNSIGNED)
+        nonce = _checked_account(self._runtime, self._state, prepared, signature, self._check)
+        meter = BlockMeter(self._runtime.limits)
+        meter.check(weight=prepared.weight, length=len(prepared.raw), is_new=nonce == 0)
+        return ValidTransaction(
+            prepared,
+            signature.account,
+            signature.nonce,
+            is_future=signature.nonce > nonce,
+            is_new_account=nonce == 0,
+            longevity=BlockNumber(signature.era.death(self.number) - 1),
+        )
+
+    def nonce(self, account: AccountId) -> Nonce:
+        """Return the nonce that the chain expects of `account` next."""
+        return self._runtime.system.nonce(self._state, account)
+
+
+class BlockExecution:
+    """One block under way: apply its extrinsics one after the other, then finalize it."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        state: StateReader,
+        parent: BlockRef,
+        view: DerivedView,
+        digest: tuple[DigestItem, ...],
+        check: SignatureCheck,
+    ) -> None:
+        """Initialize the block: `System` first, then every pallet's hook."""
+        self._runtime = runtime
+        self._check = check
+        self._parent = parent
+        self._overlay = Overlay(state)
+        self.number = BlockNumber(parent.number + 1)
+        self._context = Context(self._overlay, self.number, parent.hash, view)
+        self._context.digest.extend(digest)
+        self._meter = BlockMeter(runtime.limits)
+        self._extrinsics: list[bytes] = []
+        self._errors: list[DispatchError | None] = []
+        self._inherents: set[bytes] = set()
+        runtime.system.initialize(self._context)
+        for pallet in runtime.pallets:
+            pallet.hooks.on_initialize(self._context)
+
+    def apply_inherents(self, data: Mapping[str, int]) -> None:
+        """Apply what every pallet wants first in a block, made from `data` (such as the time in milliseconds)."""
+        for pallet in self._runtime.pallets:
+            call = pallet.hooks.inherent(data)
+            if call is not None:
+                self.apply(self._runtime.prepare(Extrinsic(None, call).encode()))
+
+    def apply(self, prepared: PreparedExtrinsic) -> DispatchError | None:
+        """Apply one extrinsic; return the error of its call, if it failed.
+
+        Raises:
+            InvalidTransaction: it may not be in this block; the block is as if it had not been tried.
+        """
+        if prepared.signature is None:
+            return self._apply_inherent(prepared)
+        if len(self._inherents) != len(self._runtime.inherents):
+            raise InvalidBlock(BlockFault.INHERENT_MISPLACED, "a transaction stands before the inherents")
+        return self._apply_signed(prepared, prepared.signature)
+
+    def _apply_inherent(self, prepared: PreparedExtrinsic) -> DispatchError | None:
+        """Apply an unsigned extrinsic; its failure makes the whole block invalid."""
+        index = prepared.encoded_call[:2]
+        if index not in self._runtime.inherents:
+            raise InvalidTransaction(InvalidReason.UNSIGNED)
+        if index in self._inherents or len(self._inherents) != len(self._extrinsics):
+            raise InvalidBlock(BlockFault.INHERENT_MISPLACED, "an inherent stands twice or behind transactions")
+        self._context.enter_extrinsic(len(self._extrinsics))
+        try:
+            prepared.call.dispatch(self._context, Bare())
+        except DispatchFailed as error:
+            raise InvalidBlock(BlockFault.BAD_EXTRINSIC, f"inherent failed: {error}") from None
+        self._inherents.add(index)
+        return self._note(prepared, None)
+
+    def _apply_signed(self, prepared: PreparedExtrinsic, signature: Signature) -> DispatchError | None:
+        """Apply a transaction: checks, nonce, call."""
+        system, context = self._runtime.system, self._context
+        nonce = _checked_account(self._runtime, self._overlay, prepared, signature, self._check)
+        if signature.nonce > nonce:
+            raise InvalidTransaction(InvalidReason.FUTURE)
+        figures = {"weight": prepared.weight, "length": len(prepared.raw)}
+        self._meter.check(**figures, is_new=nonce == 0)
+        context.enter_extrinsic(len(self._extrinsics))
+        checkpoint = context.checkpoint()
+        error: DispatchError | None = None
+        try:
+            prepared.call.dispatch(context, Signed(signature.account))
+            context.commit()
+        except DispatchFailed as failure:
+            context.rollback(checkpoint)
+            error = failure.error
+        except InvalidTransaction:
+            context.rollback(checkpoint)
+            raise
+        system.increment_nonce(context, signature.account)
+        self._meter.add(**figures, is_new=nonce == 0)
+        return self._note(prepared, error)
+
+    def _note(self, prepared: PreparedExtrinsic, error: DispatchError | None) -> DispatchError | None:
+        """Record an applied extrinsic and how its call ended."""
+        info = DispatchInfo(prepared.weight, prepared.call.call.dispatch_class)
+        self._runtime.system.note_applied(self._context, info, error)
+        self._extrinsics.append(prepared.raw)
+        self._errors.append(error)
+        return error
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether not even the smallest transaction fits any more."""
+        limits = self._runtime.limits
+        return self._meter.weight + BASE_EXTRINSIC_WEIGHT > limits.weight or self._meter.length >= limits.length
+
+    @property
+    def extrinsics(self) -> int:
+        """Return how many extrinsics the block has so far."""
+        return len(self._extrinsics)
+
+    def finalize(self, trie: Trie) -> BlockOutcome:
+        """Run the hooks at the end and compute the roots; `trie` is the parent's state trie."""
+        if len(self._inherents) != len(self._runtime.inherents):
+            raise InvalidBlock(BlockFault.INHERENT_MISSING, "an inherent is missing")
+        context = self._context
+        context.enter_finalization()
+        for pallet in self._runtime.pallets:
+            pallet.hooks.on_finalize(context)
+        digest = tuple(context.digest)
+        self._runtime.system.finalize(context, digest)
+        changes = self._overlay.changes()
+        trie = trie.apply(changes)
+        extrinsics = tuple(self._extrinsics)
+        header = Header(self._parent.hash, self.number, trie.root(), ordered_root(extrinsics), digest)
+        return BlockOutcome(Block(header, extrinsics), changes, trie, context.view, tuple(self._errors))

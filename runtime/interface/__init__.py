@@ -1,0 +1,1 @@
+"""What a pallet is made of, and all that it may touch."""

@@ -1,0 +1,49 @@
+"""Calls: what an extrinsic asks of a pallet."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from runtime.interface.context import Context
+from runtime.interface.origin import Origin
+from runtime.interface.weights import DispatchClass
+from runtime.scale import Field, Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a pallet; `index` is written down and never reused.
+
+    `function(context, origin, *arguments)` checks its origin, then everything else, then writes, then
+    deposits its event. `weight(*arguments)` bounds its cost before it runs.
+    """
+
+    index: int
+    name: str
+    arguments: tuple[Field, ...]
+    function: Callable[..., None]
+    weight: Callable[..., int]
+    docs: str
+    dispatch_class: DispatchClass = DispatchClass.NORMAL
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedCall:
+    """A call with its arguments, ready to be dispatched."""
+
+    pallet: str
+    call: Call
+    arguments: tuple[object, ...]
+
+    @property
+    def weight(self) -> int:
+        """Return the bound on the cost, in picoseconds."""
+        return self.call.weight(*self.arguments)
+
+    def dispatch(self, context: Context, origin: Origin) -> None:
+        """Run the call; raises what the call raises."""
+        self.call.function(context, origin, *self.arguments)
+
+
+def read_arguments(call: Call, reader: Reader) -> tuple[object, ...]:
+    """Decode the arguments of `call`."""
+    return tuple(argument.codec.read(reader) for argument in call.arguments)

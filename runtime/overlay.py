@@ -1,0 +1,81 @@
+"""The changes of one block over the state of its parent."""
+
+from collections.abc import Iterator
+from heapq import merge
+
+from runtime.interface.state import StateReader
+
+Changes = list[tuple[bytes, bytes | None]]
+
+
+class Overlay:
+    """A writable layer over a read-only state, with one nested layer for the extrinsic being applied.
+
+    Reads of the base are remembered: a block asks for the same keys again and again.
+    """
+
+    def __init__(self, base: StateReader) -> None:
+        """Start without changes."""
+        self._base = base
+        self._read: dict[bytes, bytes | None] = {}
+        self._block: dict[bytes, bytes | None] = {}
+        self._extrinsic: dict[bytes, bytes | None] | None = None
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value as of now."""
+        if self._extrinsic is not None and key in self._extrinsic:
+            return self._extrinsic[key]
+        if key in self._block:
+            return self._block[key]
+        return self.base_value(key)
+
+    def base_value(self, key: bytes) -> bytes | None:
+        """Return the value before this block."""
+        try:
+            return self._read[key]
+        except KeyError:
+            value = self._read[key] = self._base.get(key)
+            return value
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Set a key."""
+        (self._block if self._extrinsic is None else self._extrinsic)[key] = value
+
+    def delete(self, key: bytes) -> None:
+        """Remove a key."""
+        (self._block if self._extrinsic is None else self._extrinsic)[key] = None
+
+    def begin(self) -> None:
+        """Open the nested layer."""
+        assert self._extrinsic is None, "layers do not nest deeper"
+        self._extrinsic = {}
+
+    def commit(self) -> None:
+        """Keep what the nested layer changed."""
+        assert self._extrinsic is not None
+        self._block.update(self._extrinsic)
+        self._extrinsic = None
+
+    def rollback(self) -> None:
+        """Forget what the nested layer changed."""
+        assert self._extrinsic is not None
+        self._extrinsic = None
+
+    def items(self, prefix: bytes, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Walk the keys that start with `prefix` and come after `after`, ascending, with their values as of now."""
+        changed = {**self._block, **(self._extrinsic or {})}
+        low = prefix if after is None else max(prefix, after)
+        ours = sorted(key for key in changed if key.startswith(prefix) and (key > low or (after is None and key == low)))
+        base = ((key, value) for key, value in self._base.items(prefix, after) if key not in changed)
+        written = ((key, value) for key in ours if (value := changed[key]) is not None)
+        return merge(base, written)
+
+    def changed(self, prefix: bytes) -> Changes:
+        """Return the touched keys that start with `prefix`, ascending, with their values as of now."""
+        entries = self._block if self._extrinsic is None else {**self._block, **self._extrinsic}
+        return sorted((key, value) for key, value in entries.items() if key.startswith(prefix))
+
+    def changes(self) -> Changes:
+        """Return what differs from the base, ascending by key; None stands for a removed key."""
+        assert self._extrinsic is None, "an extrinsic is still being applied"
+        return sorted((key, value) for key, value in self._block.items() if self.base_value(key) != value)
