@@ -1,0 +1,1 @@
+"""Pallets: each folder is one part of the chain's state transition."""

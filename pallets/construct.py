@@ -1,0 +1,59 @@
+"""The one place that names all pallets: the runtime of a chain from its constants."""
+
+from dataclasses import dataclass
+
+from pallets.matrix_factorization.config import Config
+from pallets.matrix_factorization.frozen import learn_frozen
+from pallets.matrix_factorization.pallet import matrix_factorization_pallet
+from pallets.matrix_factorization.storage import Model
+from pallets.matrix_factorization.view import build_view
+from pallets.system.pallet import SYSTEM, System
+from pallets.timestamp.pallet import timestamp_pallet
+from runtime.executive import Runtime
+from runtime.interface.weights import BlockLimits
+from runtime.version import RuntimeVersion
+
+SPEC_VERSION = 100
+TRANSACTION_VERSION = 1
+
+VERSION = RuntimeVersion(
+    spec_name="mfchain",
+    impl_name="mfchain-python",
+    authoring_version=1,
+    spec_version=SPEC_VERSION,
+    impl_version=1,
+    transaction_version=TRANSACTION_VERSION,
+    apis=(
+        ("Core", 5),
+        ("TaggedTransactionQueue", 3),
+        ("AccountNonceApi", 1),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChainConstants:
+    """What a chain decides in its specification and never changes: times in milliseconds."""
+
+    genesis_time: int
+    minimum_period: int
+    items: tuple[str, ...]
+    limits: BlockLimits
+    matrix_factorization: Config
+
+
+def construct_runtime(constants: ChainConstants) -> Runtime:
+    """Wire the pallets of a chain."""
+    config = constants.matrix_factorization
+    nothing = learn_frozen([], config)
+    return Runtime(
+        VERSION,
+        constants.limits,
+        System(),
+        (
+            SYSTEM,
+            timestamp_pallet(constants.genesis_time, constants.minimum_period),
+            matrix_factorization_pallet(config, constants.items),
+        ),
+        empty_view=build_view(config, Model(digest=nothing.digest), nothing, [], 0, None),
+    )

@@ -1,0 +1,1 @@
+"""Bayesian matrix factorization learned by the chain itself from signed ratings."""

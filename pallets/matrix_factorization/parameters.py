@@ -1,0 +1,78 @@
+"""Chain constants of the model, held as integers so that a chain can commit to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_MILLION = 1_000_000
+_MAX_U32 = 2**32 - 1
+MAX_DIMENSION = 64
+_MAX_SWEEPS = 1_000
+_MAX_PRECISION = 1_024 * _MILLION
+
+
+class ParameterError(ValueError):
+    """A model constant is outside the range in which the arithmetic is safe."""
+
+
+def _check(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ParameterError(f"{name} must be between {low} and {high}, not {value}")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelParameters:
+    """Constants of one chain's model.
+
+    Unit: every field that ends in `_ppm` is a decimal in millionths (unsigned 32 bit); its float is value / 10^6,
+    one correctly rounded division. With K = `dimension`, D = K + 1 and P = D (D + 1) / 2.
+    Raises: ParameterError when a constant is out of range.
+    """
+
+    dimension: int = 8
+    sweeps: int = 24
+    learning_minimum: int = 3
+    """Ratings from which a user or an item counts in the hyperparameters: below, its posterior is mostly their echo."""
+    user_bias_variance_ppm: int = 50_000
+    user_factor_variance_ppm: int = 500_000
+    item_bias_variance_ppm: int = 100_000
+    item_factor_variance_ppm: int = 50_000
+    amplitude_ppm: int = 20_000
+    pseudo_observations_ppm: int = 20_000_000
+    precision_shape_ppm: int = 5_000_000
+    initial_precision_ppm: int = 4_000_000
+    minimum_precision_ppm: int = 500_000
+    maximum_precision_ppm: int = 16_000_000
+    trust_kappa_ppm: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse constants for which a division or a bound of the arithmetic would fail."""
+        _check("dimension", self.dimension, 1, MAX_DIMENSION)
+        _check("sweeps", self.sweeps, 1, _MAX_SWEEPS)
+        _check("learning_minimum", self.learning_minimum, 1, _MAX_U32)
+        for name in ("user_bias", "user_factor", "item_bias", "item_factor"):
+            # Below the pivot floor of 2^-10 a variance could not be inverted faithfully.
+            _check(f"{name}_variance_ppm", getattr(self, f"{name}_variance_ppm"), 1_000, 100 * _MILLION)
+        _check("amplitude_ppm", self.amplitude_ppm, 0, _MILLION)
+        _check("pseudo_observations_ppm", self.pseudo_observations_ppm, 1, _MAX_U32)
+        _check("precision_shape_ppm", self.precision_shape_ppm, 1, _MAX_U32)
+        _check("minimum_precision_ppm", self.minimum_precision_ppm, 1_000, _MAX_PRECISION)
+        _check("maximum_precision_ppm", self.maximum_precision_ppm, self.minimum_precision_ppm, _MAX_PRECISION)
+        low, high = self.minimum_precision_ppm, self.maximum_precision_ppm
+        _check("initial_precision_ppm", self.initial_precision_ppm, low, high)
+        _check("trust_kappa_ppm", self.trust_kappa_ppm, 0, _MAX_U32)
+
+    @property
+    def width(self) -> int:
+        """D: a bias and K features."""
+        return self.dimension + 1
+
+    @property
+    def packed(self) -> int:
+        """P: entries of the upper triangle of a D x D matrix."""
+        return self.width * (self.width + 1) // 2
+
+
+def decimal(ppm: int) -> float:
+    """Float of a constant in millionths."""
+    return ppm / _MILLION

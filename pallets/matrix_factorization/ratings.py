@@ -1,0 +1,184 @@
+"""The ratings of one account, and what they were at the last freezes.
+
+An epoch freezes the set of all ratings at the end of a block and learns from it while new ratings come in. Copying the
+set would cost as much as the set; instead each list remembers what changed since. A list is divided into zones by the
+generations in which its entries were appended. A zone record (generation g, mark, old) says: at freeze g the list was
+`entries[:mark]`, but for the items in `old`, whose values were those. A list that has not changed since freeze g needs
+no record for it: it is as it was.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from runtime.scale import I16, U32, Codec, Field, PackedArray, Struct, Tuple, Vec
+
+ENTRY = np.dtype([("item", "<u4"), ("rating", "<i2")])
+Entries = npt.NDArray[np.void]
+
+_MAX_ENTRIES = 1 << 16
+_MAX_ZONES = 4
+_NO_ENTRIES: Entries = np.empty(0, ENTRY)
+
+
+def packed(entries: Entries) -> npt.NDArray[np.int64]:
+    """One integer for each entry, different for different entries."""
+    return entries["item"].astype(np.int64) << 16 | entries["rating"].astype(np.int64) & 0xFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """What a list was at the freeze of a generation: `entries[:mark]`, overlaid with `old`."""
+
+    generation: int
+    mark: int
+    old: Entries
+
+
+@dataclass(frozen=True, slots=True)
+class RatingList:
+    """The ratings of one account now, and its zone records by ascending generation."""
+
+    entries: Entries
+    zones: tuple[Zone, ...]
+
+    def at_freeze(self, generation: int) -> Entries:
+        """Return the ratings as they were at a freeze: the active one or one after it."""
+        zone = self._zone(generation)
+        if zone is None:
+            return self.entries
+        kept = self.entries[: zone.mark]
+        return np.concatenate((kept[~np.isin(kept["item"], zone.old["item"])], zone.old))
+
+    def difference(self, generation: int) -> tuple[int, int]:
+        """Return in how many items the list differs from the one at a freeze, and how long that one was."""
+        zone = self._zone(generation)
+        if zone is None:
+            return 0, self.entries.size
+        touched = np.isin(self.entries["item"], zone.old["item"])
+        restored = int(np.count_nonzero(np.isin(packed(zone.old), packed(self.entries[touched]))))
+        appended = int(np.count_nonzero(~touched[zone.mark :]))
+        frozen = zone.mark - int(np.count_nonzero(touched[: zone.mark])) + zone.old.size
+        return appended + zone.old.size - restored, frozen
+
+    def _zone(self, generation: int) -> Zone | None:
+        """Return the first zone record that tells of this freeze."""
+        return next((zone for zone in self.zones if zone.generation >= generation), None)
+
+
+ENTRIES: Codec[Entries] = PackedArray(Vec(Tuple(U32, I16), _MAX_ENTRIES), ENTRY)
+RATING_LIST: Codec[RatingList] = Struct(
+    RatingList,
+    (
+        Field("entries", ENTRIES, "Vec<(ItemIndex, Rating)>"),
+        Field(
+            "zones",
+            Vec(
+                Struct(
+                    Zone,
+                    (
+                        Field("generation", U32, "u32"),
+                        Field("mark", U32, "u32"),
+                        Field("old", ENTRIES, "Vec<(ItemIndex, Rating)>"),
+                    ),
+                    path=("pallet_matrix_factorization", "Zone"),
+                ),
+                _MAX_ZONES,
+            ),
+            "Vec<Zone>",
+        ),
+    ),
+    path=("pallet_matrix_factorization", "RatingList"),
+)
+NO_RATINGS = RatingList(_NO_ENTRIES, ())
+
+
+class RatingListEditor:
+    """Changes one list in the generation `latest` (freezes so far), while the model is that of freeze `active`.
+
+    `drift` counts how many more items differ from the latest freeze than before the edit.
+    """
+
+    def __init__(self, ratings: RatingList, latest: int, active: int, room: int) -> None:
+        """Make a working copy with room for so many new entries."""
+        self._length = ratings.entries.size
+        self._entries = np.empty(self._length + room, ENTRY)
+        self._entries[: self._length] = ratings.entries
+        self._zones = list(ratings.zones)
+        self._latest = latest
+        self._active = active
+        self.drift = 0
+
+    def __len__(self) -> int:
+        """Return the number of ratings."""
+        return self._length
+
+    def get(self, item: int) -> int | None:
+        """Return the rating of an item, if there is one."""
+        position = self._find(item)
+        return None if position is None else int(self._entries["rating"][position])
+
+    def rate(self, item: int, rating: int) -> None:
+        """Set the rating of an item."""
+        position = self._find(item)
+        before = None if position is None else int(self._entries["rating"][position])
+        if before == rating:
+            return
+        self._open_zone()
+        frozen = self._frozen(item, position, before)
+        if position is None:
+            self._entries[self._length] = (item, rating)
+            self._length += 1
+        else:
+            self._remember(position)
+            self._entries["rating"][position] = rating
+        self.drift += (rating != frozen) - (before != frozen)
+
+    def retract(self, item: int) -> None:
+        """Remove the rating of an item, which there must be; fill the hole from the end of its zone, outward."""
+        position = self._find(item)
+        assert position is not None, "only what is there can be retracted"
+        self._open_zone()
+        before = int(self._entries["rating"][position])
+        frozen = self._frozen(item, position, before)
+        self._remember(position)
+        hole = position
+        for index, zone in enumerate(self._zones):
+            if zone.mark > hole:
+                self._entries[hole] = self._entries[zone.mark - 1]
+                hole = zone.mark - 1
+                self._zones[index] = Zone(zone.generation, hole, zone.old)
+        self._length -= 1
+        self._entries[hole] = self._entries[self._length]
+        self.drift += (frozen is not None) - (before != frozen)
+
+    def finish(self) -> RatingList:
+        """Return the changed list."""
+        return RatingList(self._entries[: self._length].copy(), tuple(self._zones))
+
+    def _find(self, item: int) -> int | None:
+        """Return where an item stands."""
+        found = np.flatnonzero(self._entries["item"][: self._length] == item)
+        return int(found[0]) if found.size else None
+
+    def _open_zone(self) -> None:
+        """Begin the zone of the latest generation with the first change, and drop what nothing asks for any more."""
+        if not self._zones or self._zones[-1].generation != self._latest:
+            self._zones = [zone for zone in self._zones if zone.generation >= self._active]
+            self._zones.append(Zone(self._latest, self._length, _NO_ENTRIES))
+
+    def _frozen(self, item: int, position: int | None, before: int | None) -> int | None:
+        """Return the rating of an item at the latest freeze."""
+        zone = self._zones[-1]
+        old = zone.old["rating"][zone.old["item"] == item]
+        if old.size:
+            return int(old[0])
+        return before if position is not None and position < zone.mark else None
+
+    def _remember(self, position: int) -> None:
+        """Record the old value of an entry in every zone that it was part of and that has none for it yet."""
+        entry = self._entries[position : position + 1].copy()
+        for index, zone in enumerate(self._zones):
+            if position < zone.mark and not np.any(zone.old["item"] == entry["item"]):
+                self._zones[index] = Zone(zone.generation, zone.mark, np.concatenate((zone.old, entry)))

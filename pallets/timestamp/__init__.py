@@ -1,0 +1,1 @@
+"""Pallet Timestamp: the time of a block, put in by its author."""
