@@ -23,11 +23,7 @@ VERSION = RuntimeVersion(
     spec_version=SPEC_VERSION,
     impl_version=1,
     transaction_version=TRANSACTION_VERSION,
-    apis=(
-        ("Core", 5),
-        ("TaggedTransactionQueue", 3),
-        ("AccountNonceApi", 1),
-    ),
+    apis=(("Core", 5), ("AccountNonceApi", 1)),
 )
 
 

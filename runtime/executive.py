@@ -6,6 +6,7 @@ author learns the roots by them, everybody else compares.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from runtime.crypto import verify
 from runtime.extrinsic import Extrinsic, Signature, extrinsic_hash, signing_payload
@@ -38,10 +39,38 @@ BASE_EXTRINSIC_WEIGHT = 70 * MICROSECOND
 SignatureCheck = Callable[[Hash, Signature, bytes], bool]
 """Tells whether a signature over a payload is good; the hash is the extrinsic's, for caches."""
 
+BlockHashes = Callable[[BlockNumber], Hash | None]
+"""The hash of a block of one chain; None if it is forgotten or not there yet."""
+
 
 def check_signature(_extrinsic: Hash, signature: Signature, payload: bytes) -> bool:
     """Verify without any cache."""
     return verify(signature.scheme, signature.account, payload, signature.value)
+
+
+def signed_payload(
+    version: RuntimeVersion, call: bytes, signature: Signature, number: BlockNumber, block_hash: BlockHashes
+) -> bytes:
+    """Return what `signature` must cover for the encoded `call` to be in block `number`.
+
+    Raises:
+        InvalidTransaction: ANCIENT_BIRTH_BLOCK.
+    """
+    era = signature.era
+    genesis_hash = block_hash(BlockNumber(0))
+    assert genesis_hash is not None, "the genesis hash is never pruned"
+    birth_hash = genesis_hash if era.is_immortal else block_hash(era.birth(number))
+    if birth_hash is None:
+        raise InvalidTransaction(InvalidReason.ANCIENT_BIRTH_BLOCK)
+    return signing_payload(
+        call,
+        era,
+        signature.nonce,
+        version.spec_version,
+        version.transaction_version,
+        genesis_hash,
+        birth_hash,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,22 +234,12 @@ def _checked_account(
     Raises:
         InvalidTransaction: ANCIENT_BIRTH_BLOCK, BAD_SIGNER, BAD_PROOF or STALE.
     """
-    system, version, era = runtime.system, runtime.version, signature.era
+    system = runtime.system
     if not any(signature.account):
         raise InvalidTransaction(InvalidReason.BAD_SIGNER)
-    genesis_hash = system.block_hash(state, BlockNumber(0))
-    assert genesis_hash is not None, "the genesis hash is never pruned"
-    birth_hash = genesis_hash if era.is_immortal else system.block_hash(state, era.birth(system.number(state)))
-    if birth_hash is None:
-        raise InvalidTransaction(InvalidReason.ANCIENT_BIRTH_BLOCK)
-    payload = signing_payload(
-        prepared.encoded_call,
-        era,
-        signature.nonce,
-        version.spec_version,
-        version.transaction_version,
-        genesis_hash,
-        birth_hash,
+    block_hash = partial(system.block_hash, state)
+    payload = signed_payload(
+        runtime.version, prepared.encoded_call, signature, system.number(state), block_hash
     )
     if not check(prepared.hash, signature, payload):
         raise InvalidTransaction(InvalidReason.BAD_PROOF)

@@ -1,4 +1,4 @@
-"""The model of a set of ratings: a pure function, bit for bit, whatever the order of the lists or the numbering."""
+"""The model of a set of ratings: a pure function, bit for bit, whatever the order or the numbering."""
 
 from __future__ import annotations
 
@@ -21,29 +21,22 @@ from pallets.matrix_factorization.posterior import (
     solve_items,
     solve_users,
 )
-from pallets.matrix_factorization.statistics import item_statistics, pointers_of, user_statistics
-
-
-@dataclass(frozen=True, slots=True)
-class RatingSet:
-    """Ratings of U users, as lists one after the other.
-
-    Shapes: pointers (U + 1,), items (M,) ids of 32 bits, ratings (M,) in units of 1/128. A user's ratings are entries
-    pointers[u] to pointers[u + 1], in any order; no item occurs twice among them. A user's place reaches no result.
-    """
-
-    pointers: I64
-    items: I64
-    ratings: I64
+from pallets.matrix_factorization.statistics import RatingSet as RatingSet
+from pallets.matrix_factorization.statistics import (
+    arrange,
+    item_statistics_of,
+    pointers_of,
+    user_statistics_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Canonical:
     """The model of a set of ratings.
 
-    users: posteriors of the U users of the set, as they are against the rows of the last sweep; empty lists have the
-    prior. item_ids (I,): the items with a rating, ascending. items and rows: solved from totals (I, P + D), the exact
-    sum of these users' contributions, with the learned prior.
+    users: the posteriors of the set's U users, as the last sweep solved them. item_ids (I,): the items with a
+    rating, ascending. totals (I, P + D): the sum T of these users' contributions; items and rows: solved from
+    it.
     """
 
     prior: Prior
@@ -55,9 +48,9 @@ class Canonical:
 
 
 def canonical(ratings: RatingSet, parameters: ModelParameters) -> Canonical:
-    """Learn from a set of ratings and nothing else, in a fixed number of sweeps from the start that item ids give.
+    """Learn from a set of ratings and nothing else: some sweeps from the start that item ids give.
 
-    A sweep solves all users against the items, renews their contributions, then the hyperparameters, then the items.
+    A sweep solves all users against the items, renews T, then the hyperparameters, then solves the items.
     Source: docs/inference.md.
     """
     width = parameters.width
@@ -66,8 +59,8 @@ def canonical(ratings: RatingSet, parameters: ModelParameters) -> Canonical:
     rater_counts = np.bincount(index, minlength=item_ids.size)
     by_item = np.argsort(index)
     raters = np.repeat(np.arange(counts.size), counts)[by_item]
-    item_ratings = ratings.ratings[by_item]
-    item_pointers = pointers_of(rater_counts)
+    user_lists = arrange(index, ratings.ratings, ratings.pointers)
+    item_lists = arrange(raters, ratings.ratings[by_item], pointers_of(rater_counts))
     prior_means = item_prior_means(item_ids, parameters)
 
     prior = Prior.of(Hyperparameters.initial(parameters), parameters)
@@ -76,12 +69,11 @@ def canonical(ratings: RatingSet, parameters: ModelParameters) -> Canonical:
     totals = np.zeros((item_ids.size, parameters.packed + width), np.int64)
     items = solve_items(totals, prior_means, prior)
     for _ in range(parameters.sweeps):
-        rows = item_rows(items)
-        statistics = user_statistics(rows, index, ratings.ratings, ratings.pointers, width)
+        statistics = user_statistics_of(item_rows(items), user_lists, width)
         users = solve_users(statistics, counts, precision, prior)
         precision = users.precision
         given = contributions(users, counts, parameters)
-        totals = item_statistics(given, raters, item_ratings, item_pointers, width)
+        totals = item_statistics_of(given, item_lists, width)
         learned = learn(users, counts, items, rater_counts, prior_means, parameters)
         prior = Prior.of(learned, parameters)
         items = solve_items(totals, prior_means, prior)
@@ -96,9 +88,9 @@ def learn(
     prior_means: I32,
     parameters: ModelParameters,
 ) -> Hyperparameters:
-    """Hyperparameters that fit the posteriors, among them n0 imagined ones that are as the constants say.
+    """Hyperparameters that fit the posteriors, and n0 imagined ones that are as the constants say.
 
-    Only users and items with enough ratings count. An item's features are taken relative to its own prior mean.
+    Only users and items with enough ratings count. An item's features are taken about its own prior mean.
     """
     initial = Hyperparameters.initial(parameters)
     pseudo = decimal(parameters.pseudo_observations_ppm)
@@ -129,6 +121,6 @@ def learn(
 
 
 def _pool(mean: I32, covariance: I32, initial: I32, pseudo: float, number: float) -> tuple[F64, F64]:
-    """First and second moments of posteriors together with `pseudo` of mean zero and the initial covariance."""
+    """First and second moments of posteriors and `pseudo` others of mean zero and the initial covariance."""
     first, second = moment_sums(mean, covariance)
     return from_fixed(first) / number, (pseudo * from_fixed(initial) + from_fixed(second)) / number

@@ -1,6 +1,6 @@
-"""Integers that stand for reals: Q20 moments, rating units, packed symmetric matrices, the hash that starts items.
+"""Integers that stand for reals: Q20 moments, rating units, packed matrices, the hash that starts items.
 
-Everything that is summed over users or items is an integer, because integer addition is associative and can be undone.
+All that is summed over users or items is an integer: integer addition is associative and can be undone.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ _INVERSE_SCALE = 1.0 / _SCALE
 
 
 def to_fixed(values: F64) -> I32:
-    """Round half to even to Q20 and clip to 32 bits; infinities clip too. Any shape."""
+    """Round half to even to Q20, and clip to 32 bits; NaN becomes the minimum. Any shape."""
     scaled = np.rint(values * _SCALE)
-    return np.minimum(np.maximum(scaled, float(INT32_MIN)), float(INT32_MAX)).astype(np.int32)
+    # fmax and fmin prefer a number: converting NaN would give each kind of processor its own integer.
+    return np.fmin(np.fmax(scaled, float(INT32_MIN)), float(INT32_MAX)).astype(np.int32)
 
 
 def from_fixed(values: I32 | I64) -> F64:
@@ -68,10 +69,10 @@ def splitmix64(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def hash_uniform(items: I64, dimension: int) -> F64:
-    """Numbers in [-1, 1) that depend on nothing but (item id, feature): the signs that break the model's symmetry.
+    """Numbers in [-1, 1) that depend on (item id, feature) alone; their signs break the model's symmetry.
 
-    Shapes: items (I,), unsigned 32 bit ids; result (I, K), K <= 64. The state hashed is 64 id + feature; the upper 53 bits
-    of the hash become a multiple of 2^-52, exactly.
+    Shapes: items (I,), ids of 32 bits; result (I, K), K <= 64. The state hashed is 64 id + feature; the upper
+    53 bits of the hash become a multiple of 2^-52, exactly.
     """
     states = (items.astype(np.uint64)[:, None] << np.uint64(6)) | np.arange(dimension, dtype=np.uint64)
     return (splitmix64(states) >> np.uint64(11)).astype(np.float64) * 2.0**-52 - 1.0

@@ -24,15 +24,15 @@ def _check(name: str, value: int, low: int, high: int) -> None:
 class ModelParameters:
     """Constants of one chain's model.
 
-    Unit: every field that ends in `_ppm` is a decimal in millionths (unsigned 32 bit); its float is value / 10^6,
-    one correctly rounded division. With K = `dimension`, D = K + 1 and P = D (D + 1) / 2.
-    Raises: ParameterError when a constant is out of range.
+    Unit: every field that ends in `_ppm` is a decimal in millionths (32 bits); its float is value / 10^6,
+    rounded once. K = `dimension`; D = K + 1; P = D (D + 1) / 2. Raises: ParameterError when a constant is out
+    of range.
     """
 
     dimension: int = 8
     sweeps: int = 24
     learning_minimum: int = 3
-    """Ratings from which a user or an item counts in the hyperparameters: below, its posterior is mostly their echo."""
+    """Ratings from which a user or item counts in the hyperparameters; below, it would mostly echo them."""
     user_bias_variance_ppm: int = 50_000
     user_factor_variance_ppm: int = 500_000
     item_bias_variance_ppm: int = 100_000
@@ -57,7 +57,9 @@ class ModelParameters:
         _check("pseudo_observations_ppm", self.pseudo_observations_ppm, 1, _MAX_U32)
         _check("precision_shape_ppm", self.precision_shape_ppm, 1, _MAX_U32)
         _check("minimum_precision_ppm", self.minimum_precision_ppm, 1_000, _MAX_PRECISION)
-        _check("maximum_precision_ppm", self.maximum_precision_ppm, self.minimum_precision_ppm, _MAX_PRECISION)
+        _check(
+            "maximum_precision_ppm", self.maximum_precision_ppm, self.minimum_precision_ppm, _MAX_PRECISION
+        )
         low, high = self.minimum_precision_ppm, self.maximum_precision_ppm
         _check("initial_precision_ppm", self.initial_precision_ppm, low, high)
         _check("trust_kappa_ppm", self.trust_kappa_ppm, 0, _MAX_U32)

@@ -1,15 +1,16 @@
 """Closed-form updates of users and items: the only place where the model divides.
 
-Every function works on a batch and gives each entity the same bits whatever the batch, because it only multiplies, adds,
-subtracts and divides float64 elementwise, in a fixed order, on arrays whose last axis is the batch. Inputs and outputs
-are integers: Q20 unless said otherwise. D = K + 1, P = D (D + 1) / 2, packed as `fixed_point.triangle`. Integers become
-floats by one correctly rounded conversion (exact below 2^53); floats become integers by rounding half to even.
+Every function works on a batch, and gives each entity the same bits whatever the batch and the machine: it
+only adds, subtracts, multiplies and divides float64 elementwise in a fixed order. The last axis is the batch.
+What comes in and goes out are integers, Q20 unless said otherwise: an integer becomes a float rounded once
+(exact below 2^53), a float an integer rounded half to even. D = K + 1, P = D (D + 1) / 2, packed as
+`fixed_point.triangle`.
 
 Layouts (int64, one line an entity):
     item row          P + D + 1   E[c], E[zz'] (its first line is E[z]), E[c q] (K), E[c^2]; z = [1, q]
-    user statistics   P + D + 1   A = sum E[zz'] (Q20), b = sum r E[z] - E[c z] (Q27), s = sum E[(r - c)^2] (Q27)
+    user statistics   P + D + 1   A = sum E[zz'], b = sum r E[z] - E[c z] (Q27), s = sum E[(r - c)^2] (Q27)
     contribution      P + D       G = tau E[ww'] (its first line is tau E[w]), h = tau E[b w]; w = [1, p]
-    item statistics   P + D       C = sum G (Q20), B = sum r g - h (Q27), g the first line of G
+    item statistics   P + D       C = sum G, B = sum r g - h (Q27), with g the first line of G
 Bounds: entries are clipped to 32 bits and |r| <= 2^7 units, so a visit adds less than 2^40. See `statistics`.
 """
 
@@ -36,7 +37,7 @@ from pallets.matrix_factorization.parameters import ModelParameters, decimal
 
 PIVOT_FLOOR = 2.0**-10
 _BATCH = 1024
-"""Entities solved together: their matrices fit a core's second cache. Any value gives the same bits."""
+"""Entities solved together, so that a core's second cache holds them. Any value gives the same bits."""
 _Q20 = 1.0 / ONE
 _Q27 = 1.0 / (ONE * UNITS)
 
@@ -106,7 +107,7 @@ class Prior:
 
 @dataclass(frozen=True, slots=True)
 class UserPosteriors:
-    """Posteriors of U users. Shapes: mean (U, D) = [b, p], covariance (U, P), precision (U,), which is tau. Q20."""
+    """Posteriors of U users. Shapes: mean (U, D) = [b, p], covariance (U, P), precision tau (U,). Q20."""
 
     mean: I32
     covariance: I32
@@ -132,15 +133,17 @@ class ItemPosteriors:
     covariance: I32
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def sweep_inverse(matrices: F64, width: int) -> None:
     """Invert symmetric positive definite matrices in place by the sweep operator, one pivot after the other.
 
-    Shape: packed (P, batch) of D x D matrices. A pivot below the floor is raised to it, which adds as much to that
-    diagonal entry of the matrix: what comes out is the inverse of a positive definite matrix whatever came in.
+    Shape: packed (P, batch) of D x D matrices. A pivot below the floor is raised to it, which amounts to
+    adding to that entry of the diagonal: short of overflow, the result is the inverse of a positive definite
+    matrix.
     """
     rows, columns = triangle(width)
     for pivot, line in enumerate(square_index(width)):
-        reciprocal = 1.0 / np.maximum(matrices[line[pivot]], PIVOT_FLOOR)
+        reciprocal = 1.0 / np.fmax(matrices[line[pivot]], PIVOT_FLOOR)
         column = matrices[line]
         scaled = column * reciprocal
         matrices -= column[rows] * scaled[columns]
@@ -150,13 +153,14 @@ def sweep_inverse(matrices: F64, width: int) -> None:
 
 
 def sum_lines(lines: F64) -> F64:
-    """Sum over the first axis by folding its end onto its start; overwrites the lines. Few calls, one fixed order."""
+    """Sum over the first axis, folding its end onto its start in place: few calls, and one fixed order."""
     count = lines.shape[0]
     while count > 1:
         half = count // 2
         lines[:half] += lines[count - half : count]
         count -= half
-    return lines[0]
+    first: F64 = lines[0]
+    return first
 
 
 def _times(matrices: F64, vectors: F64) -> F64:
@@ -184,11 +188,12 @@ def _store_covariance(covariance: F64, width: int, into: I32) -> None:
     into[...] = rounded.T
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def solve_users(statistics: I64, counts: I64, precision: I32, prior: Prior) -> UserPosteriors:
     """Posterior of each user given its statistics, then its precision tau given that posterior.
 
-    Shapes: statistics (U, P + D + 1), counts (U,) ratings, precision (U,) where tau starts. Without a rating, the prior.
-    S = (tau A + Px)^-1, m = S (tau b + Px mu_x), tau = (a0 + n / 2) / (b0 + se / 2) within its bounds,
+    Shapes: statistics (U, P + D + 1), counts (U,) of ratings, precision (U,) where tau starts. No rating: the
+    prior. S = (tau A + Px)^-1, m = S (tau b + Px mu_x), tau = (a0 + n / 2) / (b0 + se / 2) within its bounds,
     se = s - 2 m.b + tr(A (S + m m')). Source: docs/inference.md.
     """
     constants = prior.parameters
@@ -202,14 +207,14 @@ def solve_users(statistics: I64, counts: I64, precision: I32, prior: Prior) -> U
         moments = as_columns(part[:, :packed])
         linear = as_columns(part[:, packed : packed + width], _Q27)
         squares = part[:, packed + width] * _Q27
-        tau = precision[batch] * _Q20
+        tau = from_fixed(precision[batch])
         inverse = moments * tau + prior.user_precision
         sweep_inverse(inverse, width)
         solution = _times(inverse, linear * tau + prior.user_shift)
         mean[batch] = to_fixed(solution).T
         _store_covariance(inverse, width, covariance[batch])
         error = squares + _expected_error(moments, linear, inverse, solution)
-        rate = prior.hyperparameters.precision_rate * _Q20 + 0.5 * np.maximum(error, 0.0)
+        rate = prior.hyperparameters.precision_rate * _Q20 + 0.5 * np.fmax(error, 0.0)
         updated[batch] = _precision(rate, counts[batch], constants)
     return UserPosteriors(mean, covariance, updated)
 
@@ -224,8 +229,8 @@ def _expected_error(moments: F64, linear: F64, covariance: F64, mean: F64) -> F6
 
 def _precision(rate: F64, counts: I64, constants: ModelParameters) -> I32:
     shape = decimal(constants.precision_shape_ppm) + 0.5 * counts.astype(np.float64)
-    tau = np.maximum(shape / rate, decimal(constants.minimum_precision_ppm))
-    return to_fixed(np.minimum(tau, decimal(constants.maximum_precision_ppm)))
+    tau = np.fmax(shape / rate, decimal(constants.minimum_precision_ppm))
+    return to_fixed(np.fmin(tau, decimal(constants.maximum_precision_ppm)))
 
 
 def initial_precision(count: int, constants: ModelParameters) -> I32:
@@ -238,6 +243,7 @@ def item_prior_means(items: I64, parameters: ModelParameters) -> I32:
     return to_fixed(decimal(parameters.amplitude_ppm) * hash_uniform(items, parameters.dimension))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def solve_items(statistics: I64, prior_means: I32, prior: Prior) -> ItemPosteriors:
     """Posterior of each item given the sum of its raters' contributions; with statistics of zero, its prior.
 
@@ -269,7 +275,7 @@ def second_moments(mean: I32, covariance: I32) -> F64:
 
 
 def moment_sums(mean: I32, covariance: I32) -> tuple[I64, I64]:
-    """Sums over a batch of posteriors: of means (D,), and of E[yy'] rounded (P,). Exact up to 2^31 entities."""
+    """Sums over posteriors: of means (D,), and of rounded E[yy'] (P,). Exact up to 2^31 entities."""
     first = np.add.reduce(mean, axis=0, dtype=np.int64)
     second = np.zeros(covariance.shape[1], np.int64)
     for batch in _batches(mean.shape[0]):
@@ -305,7 +311,7 @@ def contributions(users: UserPosteriors, counts: I64, parameters: ModelParameter
     kappa = decimal(parameters.trust_kappa_ppm)
     rows = np.empty((total, packed + width), np.int64)
     for batch in _batches(total):
-        weight = users.precision[batch] * _Q20
+        weight = from_fixed(users.precision[batch])
         if kappa:
             number = counts[batch].astype(np.float64)
             weight = weight * (number / (number + kappa))

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pallets.matrix_factorization.fixed_point import F64, I64, ONE, RatingScale, from_fixed, square_index, triangle
+from pallets.matrix_factorization.fixed_point import (
+    F64,
+    I64,
+    ONE,
+    RatingScale,
+    from_fixed,
+    square_index,
+    triangle,
+)
 from pallets.matrix_factorization.posterior import ItemPosteriors, UserPosteriors, as_columns, sum_lines
 
 INTERVAL_90 = 1.6448536
@@ -15,7 +23,7 @@ INTERVAL_90 = 1.6448536
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Distributions of n ratings on [-1, 1], noise included. Shapes: mean (n,), variance (n,). Q20; not clipped."""
+    """Distributions of n ratings on [-1, 1], noise included. Shapes: (n,). Q20, not clipped."""
 
     mean: I64
     variance: I64
@@ -23,7 +31,7 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True)
 class ScaledPredictions:
-    """The same on the chain's rating scale. Shapes (n,). The mean and the interval are clipped to the scale."""
+    """The same on the chain's rating scale, mean and interval clipped to it. Shapes (n,)."""
 
     mean: F64
     deviation: F64
@@ -32,11 +40,11 @@ class ScaledPredictions:
 
 
 def predict(users: UserPosteriors, items: ItemPosteriors) -> Predictions:
-    """Mean and variance of each user's rating of each item, pair by pair; one user or one item goes with all others.
+    """Mean and variance of each user's rating of each item, in pairs; a single user or item goes with all.
 
-    With x = [b, p], y = [c, q], z = [1, q], w = [1, p]: mean = E[c + x.z]; variance = E[z]' Sx E[z] + E[w]' Sy E[w]
-    + tr(Sx Sy) over the features + 1 / tau, which is at least 1 / tau. Rounds half to even. Bounds: below 2^47 and 2^62.
-    Source: docs/inference.md.
+    With x = [b, p], y = [c, q], z = [1, q], w = [1, p]: mean = E[c + x.z], variance = E[z]' Sx E[z] + E[w]'
+    Sy E[w] + tr(Sx Sy) over the features + 1 / tau. Rounds half to even. Bounds: |mean| < 2^47, 1 / tau <=
+    variance < 2^62. Source: docs/inference.md.
     """
     width = users.mean.shape[1]
     rows, columns = triangle(width)

@@ -78,11 +78,15 @@ def solve_lists(lists: Sequence[Entries], starts: Sequence[int], frozen: Frozen,
     return solve_users(statistics, np.diff(ratings.pointers), np.array(starts, np.int32), frozen.prior)
 
 
-def solve_account(account: AccountId, entry: UserEntry | None, frozen: Frozen, rows: I64) -> UserPosteriors:
-    """Solve one account's list against item rows; without an entry, the prior."""
-    if entry is None:
-        return solve_lists([NO_RATINGS.entries], [frozen.starting_precision(account)], frozen, rows)
-    return solve_lists([entry.ratings.entries], [int(entry.row[-1])], frozen, rows)
+def solve_accounts(
+    accounts: Sequence[AccountId], entries: Sequence[UserEntry | None], frozen: Frozen, rows: I64
+) -> UserPosteriors:
+    """Solve the lists of some accounts against item rows; without an entry, the prior."""
+    lists, starts = [], []
+    for account, entry in zip(accounts, entries, strict=True):
+        lists.append(NO_RATINGS.entries if entry is None else entry.ratings.entries)
+        starts.append(frozen.starting_precision(account) if entry is None else int(entry.row[-1]))
+    return solve_lists(lists, starts, frozen, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +99,12 @@ class ReadModel:
     users: AccountMap[UserEntry]
     items: ItemTable
 
-    def user(self, account: AccountId) -> UserPosteriors:
-        """Return the posterior by which an account's ratings are predicted: a solve against the item rows of now.
+    def posteriors(self, accounts: Sequence[AccountId]) -> UserPosteriors:
+        """Return the posteriors by which accounts' ratings are predicted: solves against the item rows of now.
 
-        Shapes: one user. Who has no ratings has the prior.
+        Shapes: U = len(accounts). Who has no ratings has the prior.
         """
-        return solve_account(account, self.users.get(account), self.frozen, self.items.rows)
-
-    def rating(self, account: AccountId, item: int) -> int | None:
-        """Return what an account gave an item."""
-        entry = self.users.get(account)
-        if entry is None:
-            return None
-        found = entry.ratings.entries["rating"][entry.ratings.entries["item"] == item]
-        return int(found[0]) if found.size else None
+        return solve_accounts(accounts, [self.users.get(account) for account in accounts], self.frozen, self.items.rows)
 
     def digest(self) -> Hash:
         """Return the digest of the model. Takes time in proportion to users and items."""
@@ -255,7 +251,7 @@ class ModelBranch:
 
     def predict(self, account: AccountId, item: int) -> int:
         """Return the rating that is expected as of the last `sync`, on [-1, 1] in Q20 and not clipped."""
-        users = solve_account(account, self.user(account), self.frozen, self._items.rows)
+        users = solve_accounts([account], [self.user(account)], self.frozen, self._items.rows)
         predicted = predict_ratings(users, self._items.posteriors(np.array([item])))
         return int(predicted.mean[0])
 

@@ -101,10 +101,14 @@ class Compact(Codec[int]):
     """An unsigned integer below 2^`bits` in the variable-length form."""
 
     bits: int
+    _label: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_label", f"Compact<u{self.bits}>")
 
     @property
     def label(self) -> str:
-        return f"Compact<u{self.bits}>"
+        return self._label
 
     @property
     def min_size(self) -> int:
@@ -112,11 +116,11 @@ class Compact(Codec[int]):
 
     def encode(self, value: int) -> bytes:
         if value < 0 or value >> self.bits:
-            raise ScaleError(f"{self.label} cannot hold {value}")
+            raise ScaleError(f"{self._label} cannot hold {value}")
         return encode_compact(value)
 
     def read(self, reader: Reader) -> int:
-        return reader.compact(self.bits, self.label)
+        return reader.compact(self.bits, self._label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +182,14 @@ class FixedBytes(Codec[bytes]):
 
     length: int
     path: tuple[str, ...] = ()
+    _label: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_label", self.path[-1] if self.path else f"[u8; {self.length}]")
 
     @property
     def label(self) -> str:
-        return self.path[-1] if self.path else f"[u8; {self.length}]"
+        return self._label
 
     @property
     def min_size(self) -> int:
@@ -189,11 +197,11 @@ class FixedBytes(Codec[bytes]):
 
     def encode(self, value: bytes) -> bytes:
         if len(value) != self.length:
-            raise ScaleError(f"{self.label} takes {self.length} bytes, not {len(value)}")
+            raise ScaleError(f"{self._label} takes {self.length} bytes, not {len(value)}")
         return bytes(value)
 
     def read(self, reader: Reader) -> bytes:
-        return reader.take(self.length, self.label)
+        return reader.take(self.length, self._label)
 
 
 U8: Final = Integer(8)

@@ -21,27 +21,29 @@ class Vec(Codec[tuple[T, ...]], Generic[T]):
 
     inner: Codec[T]
     max_length: int
+    _label: str = field(init=False, repr=False, compare=False)
     _least_item: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_label", f"Vec<{self.inner.label}>")
         object.__setattr__(self, "_least_item", self.inner.min_size)
         if not self._least_item:
             raise ValueError("a Vec of elements without bytes would cost time for nothing")
 
     @property
     def label(self) -> str:
-        return f"Vec<{self.inner.label}>"
+        return self._label
 
     @property
     def min_size(self) -> int:
         return 1
 
     def encode(self, value: Sequence[T]) -> bytes:
-        check_length(len(value), self.max_length, self.label)
+        check_length(len(value), self.max_length, self._label)
         return encode_compact(len(value)) + b"".join(map(self.inner.encode, value))
 
     def read(self, reader: Reader) -> tuple[T, ...]:
-        count = reader.length(self._least_item, self.max_length, self.label)
+        count = reader.length(self._least_item, self.max_length, self._label)
         read = self.inner.read
         return tuple([read(reader) for _ in range(count)])
 
@@ -76,14 +78,16 @@ class Option(Codec[T | None], Generic[T]):
     """Nothing (None) or a value."""
 
     inner: Codec[T]
+    _label: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_label", f"Option<{self.inner.label}>")
         if isinstance(self.inner, Option):
             raise ValueError("an Option of an Option has two encodings of None")
 
     @property
     def label(self) -> str:
-        return f"Option<{self.inner.label}>"
+        return self._label
 
     @property
     def min_size(self) -> int:
@@ -93,9 +97,11 @@ class Option(Codec[T | None], Generic[T]):
         return b"\x00" if value is None else b"\x01" + self.inner.encode(value)
 
     def read(self, reader: Reader) -> T | None:
-        flag = reader.byte(self.label)
+        flag = reader.byte(self._label)
         if flag > 1:
-            raise ScaleError(f"{self.label} at offset {reader.offset - 1} must start with 0 or 1, not {flag}")
+            raise ScaleError(
+                f"{self._label} at offset {reader.offset - 1} must start with 0 or 1, not {flag}"
+            )
         return self.inner.read(reader) if flag else None
 
 

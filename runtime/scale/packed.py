@@ -1,7 +1,7 @@
 """Sequences of fixed-width records as numpy arrays."""
 # ruff: noqa: D102 -- the overrides do what Codec says of them
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -24,14 +24,16 @@ class PackedArray(Codec[NDArray[S]], Generic[S]):
 
     plain: Vec[Any] | Array[Any]
     dtype: np.dtype[S]
+    _label: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_label", self.plain.label)
         if _codec_layout(self.plain.inner) != _dtype_layout(self.dtype):
             raise ValueError(f"the layout of {self.dtype} is not that of {self.plain.inner.label}")
 
     @property
     def label(self) -> str:
-        return self.plain.label
+        return self._label
 
     @property
     def min_size(self) -> int:
@@ -40,21 +42,21 @@ class PackedArray(Codec[NDArray[S]], Generic[S]):
     def encode(self, value: NDArray[S]) -> bytes:
         if value.ndim != 1 or value.dtype != self.dtype:
             raise ScaleError(
-                f"{self.label} takes a vector of {self.dtype}, not {value.ndim} axes of {value.dtype}"
+                f"{self._label} takes a vector of {self.dtype}, not {value.ndim} axes of {value.dtype}"
             )
         if isinstance(self.plain, Vec):
-            check_length(len(value), self.plain.max_length, self.label)
+            check_length(len(value), self.plain.max_length, self._label)
             return encode_compact(len(value)) + value.tobytes()
         if len(value) != self.plain.length:
-            raise ScaleError(f"{self.label} takes {self.plain.length} elements, not {len(value)}")
+            raise ScaleError(f"{self._label} takes {self.plain.length} elements, not {len(value)}")
         return value.tobytes()
 
     def read(self, reader: Reader) -> NDArray[S]:
         if isinstance(self.plain, Vec):
-            count = reader.length(self.dtype.itemsize, self.plain.max_length, self.label)
+            count = reader.length(self.dtype.itemsize, self.plain.max_length, self._label)
         else:
             count = self.plain.length
-        return np.frombuffer(reader.take(count * self.dtype.itemsize, self.label), self.dtype)
+        return np.frombuffer(reader.take(count * self.dtype.itemsize, self._label), self.dtype)
 
 
 _Layout = list[tuple[int, bool]]

