@@ -49,12 +49,10 @@ PARAMETERS: StorageValue[Parameters] = StorageValue(
 
 def parameters_of(config: Config) -> Parameters:
     """Return what a configuration looks like in the state."""
+    limits = {name: getattr(config, name) for name in _LIMITS}
+    scale = config.scale
     return Parameters(
-        config.scale.minimum,
-        config.scale.maximum,
-        config.scale.step,
-        *(getattr(config, name) for name in _LIMITS),
-        config.model,
+        rating_min=scale.minimum, rating_max=scale.maximum, rating_step=scale.step, model=config.model, **limits
     )
 
 

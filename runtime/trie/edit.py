@@ -184,23 +184,23 @@ class Batch:
         self, base: Branch, value: Value | None, edits: list[_Edit], depth: int, key: bytes
     ) -> Node | None:
         """Make the branch anew with other children or another value; `key` leads to it."""
-        slots: list[tuple[Node, bytes] | None] = [None] * 16
-        existing = zip(base.children, references_of(base), strict=True)
-        for nibble in range(16):
-            if base.bitmap >> nibble & 1:
-                slots[nibble] = next(existing)
+        children, references, bitmap = list(base.children), references_of(base), base.bitmap
         for nibble, child in edits:
-            slots[nibble] = None if child is None else (child, reference(child))
-        kept = [(nibble, *slot) for nibble, slot in enumerate(slots) if slot is not None]
+            bit = 1 << nibble
+            rank = (bitmap & (bit - 1)).bit_count()
+            if bitmap & bit:
+                del children[rank], references[rank]
+                bitmap ^= bit
+            if child is not None:
+                children.insert(rank, child)
+                references.insert(rank, reference(child))
+                bitmap |= bit
         path = key.hex()[: depth + len(base.partial)]
-        if not kept:
+        if not children:
             return None if value is None else make_leaf(bytes.fromhex(path), depth, value, self._version)
-        if len(kept) == 1 and value is None:
-            nibble, child, _ = kept[0]
-            return self._join(f"{path}{nibble:x}", child, depth)
-        bitmap = sum(1 << nibble for nibble, _, _ in kept)
-        children = tuple(child for _, child, _ in kept)
-        return make_branch(base.partial, value, bitmap, children, [known for _, _, known in kept])
+        if len(children) == 1 and value is None:
+            return self._join(f"{path}{bitmap.bit_length() - 1:x}", children[0], depth)
+        return make_branch(base.partial, value, bitmap, tuple(children), references)
 
     def _join(self, path: str, child: Node, depth: int) -> Node:
         """Hang an only child in the place of its parent; `path` is the child's, from the root."""
@@ -283,6 +283,11 @@ def _patch_one(branch: Branch, rank: int, child: Node) -> Branch | None:
 
 def _patch(branch: Branch, edits: list[_Edit]) -> Branch | None:
     """Copy a branch with some children replaced, if all references are hashes and stay where they are."""
+    if len(edits) == 1:
+        [(nibble, only)] = edits
+        if only is None or not branch.bitmap >> nibble & 1:
+            return None
+        return _patch_one(branch, (branch.bitmap & ((1 << nibble) - 1)).bit_count(), only)
     children, bitmap, start = list(branch.children), branch.bitmap, branch.start
     if len(branch.encoding) - start != REFERENCE_LENGTH * len(children):
         return None

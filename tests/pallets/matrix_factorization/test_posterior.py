@@ -79,7 +79,7 @@ def test_a_pivot_below_the_floor_is_raised_to_it() -> None:
     singular = np.ones((PACKED, 1))
     sweep_inverse(singular, WIDTH)
     raised = np.ones((WIDTH, WIDTH)) + np.diag([0.0] + [posterior.PIVOT_FLOOR] * (WIDTH - 1))
-    # Each pivot after the first would be 0; it is the floor, less what the raised ones before it explain: nothing.
+    # After the first pivot nothing is left of the matrix, and every other pivot is the floor.
     np.testing.assert_allclose(singular[SQUARE][:, :, 0], np.linalg.inv(raised), rtol=1e-9)
     nothing = np.zeros((PACKED, 1))
     sweep_inverse(nothing, WIDTH)

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pallets.matrix_factorization import statistics
-from pallets.matrix_factorization.fixed_point import INT32_MAX, INT32_MIN, I64
+from pallets.matrix_factorization.fixed_point import I64, INT32_MAX, INT32_MIN
 from pallets.matrix_factorization.statistics import (
     MAX_ITEM_RATERS,
     MAX_USER_RATINGS,
@@ -52,7 +52,7 @@ def naive_sums(lines: I64, ratings: RatingSet, weighted: int) -> tuple[list[list
 
 
 def long_and_short_lists() -> RatingSet:
-    """Two hundred lists of 0 to 400 entries: empty ones at both ends and between, some much longer than others."""
+    """Two hundred lists of 0 to 400 entries, empty ones at both ends and between them."""
     random = np.random.default_rng(3)
     counts = np.concatenate(([0, 0], random.integers(0, 40, 190), [400, 0, 300, 1, 0, 250, 0, 0]))
     entries = int(counts.sum())

@@ -1,0 +1,63 @@
+"""When this node makes a block.
+
+`instant`: as soon as a transaction is ready. `interval`: every so often, transactions or not. While the model has
+something to learn that only the passing of blocks brings (an epoch that is due or pending), `instant` makes empty
+blocks too, slowly, so that a pause between two ratings does not end the epoch.
+"""
+
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+
+import trio
+
+LEARNING_PAUSE = 0.2
+"""Seconds between the empty blocks that `instant` sealing makes while the model is not at rest."""
+
+ProduceBlock = Callable[[], Awaitable[None]]
+
+
+class Sealing(StrEnum):
+    """How blocks come about."""
+
+    INSTANT = "instant"
+    INTERVAL = "interval"
+    RING = "ring"
+
+
+class Bell:
+    """Wakes one waiting task; ringing it again before the task has looked changes nothing."""
+
+    def __init__(self) -> None:
+        """Start silent."""
+        self._event = trio.Event()
+
+    def ring(self) -> None:
+        """Wake the task that waits, or let the next wait pass."""
+        self._event.set()
+
+    async def wait(self) -> None:
+        """Wait for a ring."""
+        await self._event.wait()
+        self._event = trio.Event()
+
+
+async def seal_instantly(
+    produce: ProduceBlock, ready: Bell, has_ready: Callable[[], bool], is_learning: Callable[[], bool]
+) -> None:
+    """Make a block whenever a transaction is ready."""
+    while True:
+        if not has_ready():
+            with trio.move_on_after(LEARNING_PAUSE if is_learning() else float("inf")):
+                await ready.wait()
+            if not has_ready() and not is_learning():
+                continue
+        await produce()
+
+
+async def seal_by_interval(produce: ProduceBlock, seconds: float) -> None:
+    """Make a block every `seconds`; one that takes longer delays the next, none is made up for."""
+    due = trio.current_time() + seconds
+    while True:
+        await trio.sleep_until(due)
+        await produce()
+        due = max(due + seconds, trio.current_time())

@@ -1,0 +1,1 @@
+"""The subcommands of mfchain-node, one module each, and what they share."""

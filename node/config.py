@@ -1,0 +1,275 @@
+"""What a node is told to do: the options of `run`, what they imply, and where its files are."""
+
+import logging
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from node.authoring import Sealing
+from node.chain_spec import ChainSpec
+from node.errors import UsageError
+from rpc.limits import DEFAULT_ORIGINS, MEBIBYTE, RpcLimits, UnsafeMethods
+from runtime.crypto import KeyPair, Scheme
+from runtime.keys import SecretError, key_pair_from_uri
+
+VERSION: Final = "0.1.0"
+DEFAULT_CHAIN: Final = "local"
+DEFAULT_NAME: Final = "mfchain"
+DEFAULT_RPC_PORT: Final = 9944
+DEFAULT_STATE_PRUNING: Final = 256
+DEV_KEYS: Final = ("alice", "bob", "charlie", "dave", "eve", "ferdie")
+
+_DEV_CHAIN: Final = "dev"
+_LOOPBACK: Final = "127.0.0.1"
+_ALL_ADDRESSES: Final = "0.0.0.0"  # noqa: S104 - only with --rpc-external
+_MAX_NAME: Final = 64
+_MAX_PRUNING: Final = 2**32 - 1
+_ORIGIN: Final = re.compile(r"null|[a-z][a-z0-9+.-]*://[^\s/:,]+(:(\d{1,5}|\*))?/?", re.IGNORECASE)
+_TARGET: Final = re.compile(r"[A-Za-z0-9_.]+")
+_LEVELS: Final = {
+    "error": logging.ERROR,
+    "warn": logging.WARNING,
+    "info": logging.INFO,
+    "debug": logging.DEBUG,
+}
+
+
+class LogFormat(StrEnum):
+    """Lines for people, or an object a line for programs."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """What is logged: `targets` are pairs of a module and its level, `level` holds for the rest of ours."""
+
+    level: int = logging.INFO
+    targets: tuple[tuple[str, int], ...] = ()
+    format: LogFormat = LogFormat.TEXT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of `run` as they were given; None stands for one that was not."""
+
+    dev: bool = False
+    chain: str | None = None
+    base_path: Path | None = None
+    tmp: bool = False
+    name: str | None = None
+    producer: bool = False
+    dev_keys: tuple[str, ...] = ()
+    suri: str | None = None
+    rpc_port: int = DEFAULT_RPC_PORT
+    rpc_external: bool = False
+    rpc_cors: str | None = None
+    rpc_methods: UnsafeMethods | None = None
+    rpc_max_connections: int = RpcLimits().max_connections
+    rpc_max_request_size: int = RpcLimits().max_request_size // MEBIBYTE
+    rpc_max_batch: int = RpcLimits().max_batch
+    rpc_max_subscriptions: int = RpcLimits().max_subscriptions
+    rpc_rate_limit: float | None = None
+    state_pruning: str = str(DEFAULT_STATE_PRUNING)
+    block_time: int | None = None
+    log: tuple[str, ...] = ()
+    log_format: LogFormat = LogFormat.TEXT
+
+    @property
+    def chain_name(self) -> str:
+        """The chain that is meant."""
+        return self.chain or (_DEV_CHAIN if self.dev else DEFAULT_CHAIN)
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether the node's files are to vanish with it."""
+        return self.tmp or (self.dev and self.base_path is None)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """All that a node has to know.
+
+    The sealing in `spec` is the one that this node goes by; `block_time`, in seconds, is for `interval`.
+    Without a `producer` a node makes no blocks. `state_pruning` is how many states behind the head's can be
+    read, None for all.
+    """
+
+    spec: ChainSpec
+    name: str
+    base_path: Path
+    is_temporary: bool
+    producer: KeyPair | None
+    rpc_host: str
+    rpc_port: int
+    rpc_limits: RpcLimits
+    state_pruning: int | None
+    block_time: float
+    log: LogConfig
+
+    @property
+    def chain_path(self) -> Path:
+        """The directory of everything that belongs to this chain."""
+        return chain_path(self.base_path, self.spec)
+
+    @property
+    def database_path(self) -> Path:
+        """The directory of the database."""
+        return database_path(self.base_path, self.spec)
+
+    @property
+    def keystore_path(self) -> Path:
+        """The directory of the secret keys."""
+        return keystore_path(self.base_path, self.spec)
+
+
+def default_base_path(home: Path, platform: str) -> Path:
+    """Where nodes keep their files on a system (`platform` as in `sys.platform`)."""
+    if platform == "darwin":
+        return home / "Library" / "Application Support" / "mfchain"
+    return home / ".local" / "share" / "mfchain"
+
+
+def chain_path(base_path: Path, spec: ChainSpec) -> Path:
+    """The directory of a chain; chains do not share any file."""
+    return base_path / "chains" / spec.id
+
+
+def database_path(base_path: Path, spec: ChainSpec) -> Path:
+    """The directory of a chain's database."""
+    return chain_path(base_path, spec) / "db"
+
+
+def keystore_path(base_path: Path, spec: ChainSpec) -> Path:
+    """The directory of the secret keys that a node uses on a chain."""
+    return chain_path(base_path, spec) / "keystore"
+
+
+def configure(
+    options: Options, spec: ChainSpec, base_path: Path, stored_key: Callable[[Path], KeyPair]
+) -> NodeConfig:
+    """Work out what the options mean; what one implies counts where nothing was said.
+
+    `stored_key` gives the producer's key from a keystore; it is asked only if no option names one.
+
+    Raises:
+        UsageError: an option makes no sense, or contradicts another.
+    """
+    if options.tmp and options.base_path is not None:
+        raise UsageError("--tmp and --base-path exclude each other")
+    produces = options.producer or options.dev
+    if options.block_time is not None:
+        if not produces:
+            raise UsageError("--block-time is for a node that makes blocks: add --producer")
+        spec = replace(spec, sealing=Sealing.INTERVAL)
+    if spec.sealing is Sealing.RING:
+        raise UsageError(f"the chain {spec.id} is sealed by a ring of producers, which this node cannot do")
+    key, key_name = _named_key(options)
+    if key is not None and not produces:
+        raise UsageError("a key is for a node that makes blocks: add --producer")
+    if key is None and produces:
+        key = stored_key(keystore_path(base_path, spec))
+    return NodeConfig(
+        spec=spec,
+        name=_node_name(options.name or key_name or DEFAULT_NAME),
+        base_path=base_path,
+        is_temporary=options.is_temporary,
+        producer=key,
+        rpc_host=_ALL_ADDRESSES if options.rpc_external else _LOOPBACK,
+        rpc_port=options.rpc_port,
+        rpc_limits=_rpc_limits(options),
+        state_pruning=parse_pruning(options.state_pruning),
+        block_time=(options.block_time or spec.slot_duration) / 1_000,
+        log=parse_log(options.log, options.log_format),
+    )
+
+
+def _named_key(options: Options) -> tuple[KeyPair | None, str | None]:
+    """The key that the options name, and what a node with that key is called."""
+    names = options.dev_keys
+    given = [f"--{name}" for name in names] + ["--suri"] * (options.suri is not None)
+    if len(given) > 1:
+        raise UsageError(f"{given[0]} and {given[1]} exclude each other: a node has one key")
+    if options.suri is not None:
+        try:
+            return key_pair_from_uri(options.suri, Scheme.ED25519), None
+        except SecretError as error:
+            raise UsageError(f"--suri: {error}") from None
+    if not names and options.dev:
+        names = DEV_KEYS[:1]
+    if not names:
+        return None, None
+    name = names[0].capitalize()
+    return key_pair_from_uri(f"//{name}", Scheme.ED25519), name
+
+
+def _node_name(name: str) -> str:
+    if not name.isprintable() or not name.strip() or len(name) > _MAX_NAME:
+        raise UsageError(f"--name: a name has 1 to {_MAX_NAME} printable characters")
+    return name
+
+
+def _rpc_limits(options: Options) -> RpcLimits:
+    """The bounds on RPC clients. A development node lets every page and every caller in."""
+    rate = options.rpc_rate_limit
+    if rate is not None and not (math.isfinite(rate) and rate > 0):
+        raise UsageError("--rpc-rate-limit: must be a number above 0")
+    origins = DEFAULT_ORIGINS if options.rpc_cors is None else parse_origins(options.rpc_cors)
+    methods = options.rpc_methods or UnsafeMethods.AUTO
+    if options.dev:
+        origins = ("all",) if options.rpc_cors is None else origins
+        methods = options.rpc_methods or UnsafeMethods.UNSAFE
+    return RpcLimits(
+        max_connections=options.rpc_max_connections,
+        max_request_size=options.rpc_max_request_size * MEBIBYTE,
+        max_batch=options.rpc_max_batch,
+        max_subscriptions=options.rpc_max_subscriptions,
+        rate_limit=rate,
+        methods=methods,
+        allowed_origins=origins,
+    )
+
+
+def parse_origins(text: str) -> tuple[str, ...]:
+    """The web pages that may call: "all", or origins between commas."""
+    origins = tuple(origin.strip() for origin in text.split(","))
+    if origins == ("all",):
+        return origins
+    for origin in origins:
+        if _ORIGIN.fullmatch(origin) is None:
+            raise UsageError(
+                f"--rpc-cors: {origin!r} is no origin such as https://example.org or http://localhost:*"
+            )
+    return origins
+
+
+def parse_pruning(text: str) -> int | None:
+    """How many states to keep behind the head's; None for "archive"."""
+    if text == "archive":
+        return None
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:11]) <= _MAX_PRUNING:
+        raise UsageError(
+            f"--state-pruning: must be archive or a number from 1 to {_MAX_PRUNING}, not {text!r}"
+        )
+    return int(text)
+
+
+def parse_log(directives: tuple[str, ...], log_format: LogFormat) -> LogConfig:
+    """Levels for all of ours (`debug`) or for a module (`rpc.dispatch=debug`), several between commas."""
+    level = logging.INFO
+    targets: list[tuple[str, int]] = []
+    for directive in (part.strip() for text in directives for part in text.split(",")):
+        target, given, name = directive.rpartition("=")
+        if name not in _LEVELS or (given and _TARGET.fullmatch(target) is None):
+            known = ", ".join(_LEVELS)
+            raise UsageError(f"--log: {directive!r} is neither a level ({known}) nor target=level")
+        if given:
+            targets.append((target, _LEVELS[name]))
+        else:
+            level = _LEVELS[name]
+    return LogConfig(level, tuple(targets), log_format)

@@ -1,0 +1,51 @@
+"""Where work runs that would hold up the node's main loop: threads in a node, at once and in place in a simulation."""
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import trio
+
+T = TypeVar("T")
+
+
+class Executor(Protocol):
+    """Runs functions away from the main loop."""
+
+    async def on_chain(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run what builds or imports blocks: one function at a time, in the order of the calls."""
+        ...
+
+    async def aside(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run what may run beside everything else."""
+        ...
+
+
+class ThreadExecutor:
+    """Real threads: one for the chain, a few for the rest."""
+
+    def __init__(self, aside: int = 2) -> None:
+        """Allow so many functions beside the chain's."""
+        self._chain = trio.CapacityLimiter(1)
+        self._aside = trio.CapacityLimiter(aside)
+
+    async def on_chain(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run in the chain's thread."""
+        return await trio.to_thread.run_sync(function, *arguments, limiter=self._chain)
+
+    async def aside(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run in a free thread."""
+        return await trio.to_thread.run_sync(function, *arguments, limiter=self._aside)
+
+
+class InlineExecutor:
+    """No threads: every function runs where it is called, which keeps virtual time still."""
+
+    async def on_chain(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run at once."""
+        await trio.lowlevel.checkpoint()
+        return function(*arguments)
+
+    async def aside(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run at once."""
+        await trio.lowlevel.checkpoint()
+        return function(*arguments)

@@ -1,0 +1,333 @@
+"""The pool: what enters, what leaves, and what blocks do to it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from node.pool.contents import Contents
+from node.pool.limits import DEFAULT_LIMITS, PoolLimits, RefusalReason
+from node.pool.queue import UNSETTLED, AccountQueue, Entry, ReadyTransactions
+from node.pool.watchers import Watchers
+from rpc.service import StatusListener, TransactionState
+from runtime.executive import ValidTransaction
+from runtime.interface.errors import InvalidReason, InvalidTransaction
+from runtime.primitives import AccountId, BlockNumber, BlockRef, Hash, Nonce, to_hex
+
+NonceOf = Callable[[AccountId], Nonce]
+
+# What a block's author may find of a transaction that can still go into a later block.
+_PASSING: Final = frozenset({InvalidReason.FUTURE, InvalidReason.EXHAUSTS_RESOURCES})
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What came of a transaction: READY or FUTURE, and the futures that it made ready, in order."""
+
+    state: TransactionState
+    promoted: tuple[Hash, ...] = ()
+
+
+class TransactionPool:
+    """The ready and future transactions of a node.
+
+    One thread calls it; `next_nonce` and `unwatch` alone may be called in others. Listeners are called when a
+    method is done with what it does, just before it returns, and may call the pool.
+    """
+
+    def __init__(self, limits: PoolLimits = DEFAULT_LIMITS) -> None:
+        """Start empty."""
+        self._limits = limits
+        self._height = BlockNumber(0)
+        self._watchers = Watchers(limits)
+        self._contents = Contents(limits, self._watchers)
+        self._banned: dict[Hash, BlockNumber] = {}
+        self._newest_arrival = 0
+        self._oldest_arrival = 0
+        self._has_retracted = False
+        self._returned: list[Entry] = []
+
+    # Looking at it.
+
+    def __len__(self) -> int:
+        """Count all transactions, ready and future."""
+        return len(self._contents.entries)
+
+    def __contains__(self, extrinsic: Hash) -> bool:
+        """Tell whether a transaction is here."""
+        return extrinsic in self._contents.entries
+
+    @property
+    def has_ready(self) -> bool:
+        """Tell whether a transaction could go into the next block."""
+        return len(self._contents.order) > 0
+
+    @property
+    def byte_size(self) -> int:
+        """Return the length of all transactions together."""
+        return self._contents.byte_size
+
+    def ready(self) -> ReadyTransactions:
+        """Begin a pass over the ready transactions, by arrival and each account's by nonce.
+
+        A future that became ready has the place of its own arrival, but none before its predecessor's. What
+        comes back from a retracted block stands before all that was here.
+        """
+        return self._contents.order.walk()
+
+    def pending(self) -> list[bytes]:
+        """Return the bytes of the ready transactions, in the same order."""
+        return [entry.valid.prepared.raw for entry in self._contents.order.in_order()]
+
+    def next_nonce(self, account: AccountId, chain_nonce: Nonce) -> Nonce:
+        """Return the first nonce, from the chain's next one on, that no transaction of `account` here has."""
+        queue = self._contents.queues.get(account)
+        if queue is None:
+            return chain_nonce
+        nonce, next_ready = chain_nonce, queue.next
+        if queue.start <= nonce < next_ready:
+            nonce = next_ready
+        while nonce in queue.entries:
+            nonce = Nonce(nonce + 1)
+        return nonce
+
+    def metrics(self) -> dict[str, int]:
+        """Return what is here now, and how often what has happened since the start."""
+        contents = self._contents
+        return {
+            "ready": len(contents.order),
+            "future": contents.futures,
+            "bytes": contents.byte_size,
+            "futureBytes": contents.future_bytes,
+            "accounts": len(contents.queues),
+            "deadlines": len(contents.deadlines),
+            "banned": len(self._banned),
+            "watched": len(self._watchers),
+            **contents.counts,
+        }
+
+    # Coming in.
+
+    def check_new(self, extrinsic: Hash) -> None:
+        """Refuse what is here or banned: worth a look before the signature is checked.
+
+        Raises:
+            PoolRefused: ALREADY_IMPORTED or TEMPORARILY_BANNED.
+        """
+        if extrinsic in self._contents.entries:
+            detail = f"{to_hex(extrinsic)} is in the pool"
+            raise self._contents.refusal(RefusalReason.ALREADY_IMPORTED, detail)
+        until = self._banned.get(extrinsic)
+        if until is not None and until >= self._height:
+            detail = f"{to_hex(extrinsic)} was found invalid and is banned up to block {until}"
+            raise self._contents.refusal(RefusalReason.TEMPORARILY_BANNED, detail)
+
+    def add(self, valid: ValidTransaction, chain_nonce: Nonce) -> Added:
+        """Take a transaction, which may have been validated on an older block.
+
+        `chain_nonce` is the next one of its account at the block that the pool was last told of.
+
+        Raises:
+            PoolRefused: there is no place for it.
+            InvalidTransaction: STALE or ANCIENT_BIRTH_BLOCK, if the blocks since its validation made it so.
+        """
+        contents, nonce = self._contents, valid.nonce
+        self.check_new(valid.prepared.hash)
+        if nonce < chain_nonce:
+            raise InvalidTransaction(InvalidReason.STALE)
+        if valid.longevity <= self._height:
+            raise InvalidTransaction(InvalidReason.ANCIENT_BIRTH_BLOCK)
+        queue = contents.queues.get(valid.account)
+        if queue is not None and queue.start != chain_nonce:
+            contents.arrange(queue, chain_nonce)
+            self._watchers.flush()
+            queue = contents.queues.get(valid.account)
+        next_nonce = chain_nonce if queue is None else queue.next
+        self._check_place(valid, queue, is_ready=nonce == next_nonce)
+        if queue is None:
+            queue = contents.queues[valid.account] = AccountQueue(valid.account, chain_nonce, chain_nonce)
+        self._newest_arrival += 1
+        contents.counts["added"] += 1
+        entry = contents.enter(valid, queue, self._newest_arrival)
+        if nonce != next_nonce:
+            self._watchers.tell(entry.hash, TransactionState.FUTURE)
+            added = Added(TransactionState.FUTURE)
+        else:
+            promoted = contents.extend(queue)[1:]
+            contents.counts["promoted"] += len(promoted)
+            added = Added(TransactionState.READY, tuple([later.hash for later in promoted]))
+        self._watchers.flush()
+        return added
+
+    def _check_place(self, valid: ValidTransaction, queue: AccountQueue | None, *, is_ready: bool) -> None:
+        """Refuse a second transaction of a nonce, and what would pass a bound."""
+        contents, length = self._contents, len(valid.prepared.raw)
+        other = None if queue is None else queue.entries.get(valid.nonce)
+        if other is not None:
+            detail = f"{to_hex(other.hash)} has the same account and nonce {valid.nonce}"
+            raise contents.refusal(RefusalReason.PRIORITY_TOO_LOW, detail)
+        lacking = contents.lacks_room(length)
+        if lacking is None and not is_ready:
+            lacking = contents.lacks_future_room(length, queue)
+        if lacking is not None:
+            raise contents.refusal(RefusalReason.POOL_FULL, lacking)
+
+    # Leaving.
+
+    def drop(self, extrinsic: Hash, reason: InvalidReason) -> bool:
+        """Remove and ban what a block's author found invalid; tell whether it left.
+
+        It stays if the reason passes by itself: FUTURE or EXHAUSTS_RESOURCES. If it leaves, those of its
+        account behind it become future.
+        """
+        entry = self._contents.entries.get(extrinsic)
+        if entry is None or reason in _PASSING:
+            return False
+        self._banned.pop(extrinsic, None)
+        self._banned[extrinsic] = BlockNumber(self._height + self._limits.ban_blocks)
+        if len(self._banned) > self._limits.banned:
+            del self._banned[next(iter(self._banned))]
+        queue = self._contents.queues[entry.account]
+        self._contents.leave(queue, entry, TransactionState.INVALID)
+        self._contents.arrange(queue, queue.start)
+        self._watchers.flush()
+        return True
+
+    # What the chain does.
+
+    def on_block(
+        self,
+        block: BlockRef,
+        included: Iterable[Hash],
+        nonces: NonceOf,
+        accounts: Iterable[AccountId] | None = None,
+    ) -> None:
+        """A block has become the best one: its transactions leave, and what waited for them becomes ready.
+
+        After a reorganisation every block of the new branch is told of, oldest first.
+
+        Args:
+            block: the block.
+            included: the hashes of its transactions, without its inherents.
+            nonces: an account's next nonce after this block.
+            accounts: those whose nonces the block moved. Where they are not given, all accounts are looked up
+                as soon as one transaction of the block was not here.
+        """
+        self._height = block.number
+        unsettled: dict[AccountId, None] = {}
+        is_all_ours = self._include(block.hash, included, unsettled)
+        self._expire(unsettled)
+        if self._has_retracted or (accounts is None and not is_all_ours):
+            unsettled = dict.fromkeys(self._contents.queues)
+        elif accounts is not None:
+            unsettled.update(dict.fromkeys(accounts))
+        for account in unsettled:
+            queue = self._contents.queues.get(account)
+            if queue is not None and queue.start != (chain_nonce := nonces(account)):
+                self._contents.arrange(queue, chain_nonce)
+        if self._has_retracted:
+            self._settle_returned()
+        while self._banned and next(iter(self._banned.values())) < self._height:
+            del self._banned[next(iter(self._banned))]
+        self._watchers.give_up(self._height)
+        self._watchers.flush()
+
+    def _include(self, block: Hash, included: Iterable[Hash], unsettled: dict[AccountId, None]) -> bool:
+        """Let go what is in a block; tell whether all of it was here."""
+        contents = self._contents
+        is_all_ours = True
+        for extrinsic in included:
+            entry = contents.entries.get(extrinsic)
+            if entry is None:
+                is_all_ours = False
+            else:
+                queue = contents.queues[entry.account]
+                contents.leave(queue, entry, TransactionState.IN_BLOCK)
+                if entry.nonce == queue.start:
+                    queue.start = Nonce(entry.nonce + 1)
+                else:
+                    queue.unsettle()
+                    unsettled[entry.account] = None
+                contents.close_if_empty(queue)
+            self._watchers.include(extrinsic, block)
+        return is_all_ours
+
+    def _expire(self, unsettled: dict[AccountId, None]) -> None:
+        """Let go what may not be in the next block any more."""
+        contents = self._contents
+        for deadline in sorted(known for known in contents.deadlines if known <= self._height):
+            for entry in list(contents.deadlines[deadline].values()):
+                queue = contents.queues[entry.account]
+                contents.leave(queue, entry, TransactionState.INVALID)
+                queue.unsettle()
+                unsettled[entry.account] = None
+                contents.close_if_empty(queue)
+
+    def on_retracted(self, block: Hash, transactions: Sequence[ValidTransaction]) -> None:
+        """A block has left the best chain: put back what of it is still valid, in its order.
+
+        To be called for every block that left, newest first, before `on_block` for the new branch, which
+        decides what of it is ready. What comes neither back nor into the new branch is invalid a while later.
+        """
+        self._has_retracted = True
+        self._watchers.retract(block, self._height)
+        self._oldest_arrival -= len(transactions)
+        for arrival, valid in enumerate(transactions, self._oldest_arrival):
+            if valid.prepared.hash not in self._contents.entries:
+                self._put_back(valid, arrival)
+        self._watchers.flush()
+
+    def _put_back(self, valid: ValidTransaction, arrival: int) -> None:
+        """Keep a retracted transaction if its place is free and there is room."""
+        contents, extrinsic = self._contents, valid.prepared.hash
+        queue = contents.queues.get(valid.account)
+        other = None if queue is None else queue.entries.get(valid.nonce)
+        if other is not None:
+            contents.counts[TransactionState.USURPED.value] += 1
+            self._watchers.tell(extrinsic, TransactionState.USURPED, other.hash)
+        elif contents.lacks_room(len(valid.prepared.raw)) is not None:
+            contents.counts[TransactionState.DROPPED.value] += 1
+            self._watchers.tell(extrinsic, TransactionState.DROPPED)
+        else:
+            if queue is None:
+                queue = contents.queues[valid.account] = AccountQueue(valid.account, UNSETTLED, UNSETTLED)
+            queue.unsettle()
+            contents.counts["returned"] += 1
+            self._returned.append(contents.enter(valid, queue, arrival))
+
+    def _settle_returned(self) -> None:
+        """Tell of what came back and is future; those that are ready have been told."""
+        for entry in self._returned:
+            if entry.hash in self._contents.entries and not entry.ticket:
+                self._watchers.tell(entry.hash, TransactionState.FUTURE)
+        self._returned.clear()
+        self._has_retracted = False
+
+    def on_finalized(self, block: Hash, included: Iterable[Hash]) -> None:
+        """A block with these transactions cannot be undone any more."""
+        self._watchers.finalize(included, block)
+        self._watchers.flush()
+
+    def on_broadcast(self, extrinsic: Hash, peers: tuple[str, ...]) -> None:
+        """A transaction was sent to these peers."""
+        self._watchers.tell(extrinsic, TransactionState.BROADCAST, peers=peers)
+        self._watchers.flush()
+
+    # Who wants to know.
+
+    def watch(self, extrinsic: Hash, listener: StatusListener) -> None:
+        """Tell `listener` the present state of a transaction and each later one, up to its last.
+
+        Raises:
+            KeyError: the pool does not have it.
+            PoolRefused: POOL_FULL, it has as many listeners as one may have.
+        """
+        entry = self._contents.entries[extrinsic]
+        present = TransactionState.READY if entry.ticket else TransactionState.FUTURE
+        if not self._watchers.add(extrinsic, listener, present):
+            detail = f"{to_hex(extrinsic)} has {self._limits.listeners} listeners"
+            raise self._contents.refusal(RefusalReason.POOL_FULL, detail)
+        self._watchers.flush()
+
+    def unwatch(self, extrinsic: Hash, listener: StatusListener) -> None:
+        """Tell `listener` nothing more of a transaction; from any thread, also if it never listened."""
+        self._watchers.silence(extrinsic, listener)

@@ -1,0 +1,247 @@
+"""What the RPC server asks of this node: reads from what the chain has published, writes through the inbox."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from node.block_events import extrinsic_events
+from node.chain import Chain
+from node.dry_run import dry_run
+from node.inbox import Inbox, InboxFull, Submission
+from node.model_queries import ModelQueries
+from node.pool import TransactionPool
+from node.runtime_calls import runtime_call
+from rpc.errors import RpcError, invalid_params, not_ready, pool_full, state_pruned, unknown_block
+from rpc.service import (
+    Cancel,
+    Health,
+    JsonObject,
+    Listener,
+    NodeEvent,
+    NodeInfo,
+    Peer,
+    ReadProof,
+    RecommendOptions,
+    StatusListener,
+    SyncState,
+)
+from runtime.crypto import KeyPair, Scheme
+from runtime.extrinsic import IMMORTAL, extrinsic_hash, sign_extrinsic
+from runtime.header import Block, Header
+from runtime.interface.state import StateReader
+from runtime.keys import SecretError, key_pair_from_uri
+from runtime.primitives import AccountId, BlockNumber, BlockRef, Hash, Nonce, to_hex
+from runtime.scale import I64, U64
+from storage.chain_db import StatePruned, UnknownBlock
+
+T = TypeVar("T")
+
+_SUBMIT_RATING = bytes((8, 0))
+
+
+class RpcService:
+    """One node as the RPC server sees it; the methods are described where `rpc.service` declares them."""
+
+    def __init__(self, info: NodeInfo, chain: Chain, pool: TransactionPool, inbox: Inbox) -> None:
+        """Take what is asked."""
+        self._info = info
+        self._chain = chain
+        self._pool = pool
+        self._inbox = inbox
+        self._queries = ModelQueries(chain)
+        self._listeners: tuple[Listener, ...] = ()
+        self._starting = chain.snapshot.best.number
+        self._version = chain.runtime.version.to_json()
+        self.predict = self._queries.predict
+        self.predict_batch = self._queries.predict_batch
+        self.similar_items = self._queries.similar_items
+        self.item = self._queries.item
+        self.items = self._queries.items
+        self.user = self._queries.user
+        self.model = self._queries.model
+        self.recommend = self._queries.recommend
+
+    @property
+    def queries(self) -> ModelQueries:
+        """Return what answers questions about the model."""
+        return self._queries
+
+    def notify(self, event: NodeEvent) -> None:
+        """Tell everybody who listens."""
+        for listener in self._listeners:
+            listener(event)
+
+    # The node itself.
+
+    def node_info(self) -> NodeInfo:
+        """Names, version, roles and addresses."""
+        return self._info
+
+    def health(self) -> Health:
+        """A node without a network needs no peers and is never behind."""
+        return Health(peers=0, is_syncing=False, should_have_peers=False)
+
+    def sync_state(self) -> SyncState:
+        """Heights at start and now."""
+        best = self._chain.snapshot.best.number
+        return SyncState(self._starting, best, best)
+
+    def peers(self) -> Sequence[Peer]:
+        """No peers."""
+        return ()
+
+    def unready_reason(self) -> str | None:
+        """The service exists only when the chain is open, and can answer from then on."""
+        return None
+
+    def subscribe(self, listener: Listener) -> Cancel:
+        """Add a listener; the tuple is replaced as a whole, so that `notify` can run in another thread."""
+        self._listeners = (*self._listeners, listener)
+
+        def cancel() -> None:
+            self._listeners = tuple(known for known in self._listeners if known is not listener)
+
+        return cancel
+
+    # Blocks.
+
+    def best(self) -> BlockRef:
+        """The head."""
+        return self._chain.snapshot.best
+
+    def finalized(self) -> BlockRef:
+        """The highest block that cannot be undone."""
+        return self._chain.snapshot.finalized
+
+    def header(self, block: Hash) -> Header | None:
+        """The header of a block."""
+        return self._chain.database.header(block)
+
+    def block(self, block: Hash) -> Block | None:
+        """Header and extrinsics of a block."""
+        return self._chain.database.block(block)
+
+    def hash_at(self, number: BlockNumber) -> Hash | None:
+        """The block at this height."""
+        return self._chain.database.hash_at(number)
+
+    # States.
+
+    def state_at(self, at: Hash | None) -> StateReader:
+        """The state of a block."""
+        return self._reading(lambda block: self._chain.database.state_at(block), at)
+
+    def changed_keys(self, block: Hash) -> Sequence[bytes]:
+        """The storage keys that a block changed."""
+        return self._reading(lambda known: self._chain.database.changed_keys(known), block)
+
+    def read_proof(self, keys: Sequence[bytes], at: Hash | None) -> ReadProof:
+        """Trie nodes that prove some keys' values."""
+        block = self._chain.snapshot.best.hash if at is None else at
+        return ReadProof(block, self._reading(lambda known: self._chain.database.prove(known, keys), block))
+
+    def _reading(self, read: Callable[[Hash], T], at: Hash | None) -> T:
+        block = self._chain.snapshot.best.hash if at is None else at
+        try:
+            return read(block)
+        except UnknownBlock:
+            raise unknown_block(block) from None
+        except StatePruned:
+            raise state_pruned(block) from None
+
+    def runtime_version(self, at: Hash | None) -> JsonObject:
+        """The version of the runtime; there has been one so far."""
+        return self._version
+
+    def runtime_call(self, name: str, data: bytes, at: Hash | None) -> bytes:
+        """A runtime API by its full name."""
+        return runtime_call(self._chain.runtime, self.state_at(at), name, data)
+
+    def dry_run(self, extrinsic: bytes, at: Hash | None) -> bytes:
+        """Apply an extrinsic to a state that is thrown away."""
+        return self._reading(lambda block: dry_run(self._chain, extrinsic, block), at)
+
+    def transaction_events(self, block: Hash, extrinsic: int | Hash) -> Sequence[JsonObject]:
+        """The events of one extrinsic of a block."""
+        body = self._chain.database.body(block)
+        if body is None:
+            raise unknown_block(block)
+        if isinstance(extrinsic, int):
+            index = extrinsic if extrinsic < len(body) else None
+        else:
+            index = next((at for at, raw in enumerate(body) if extrinsic_hash(raw) == extrinsic), None)
+        if index is None:
+            raise invalid_params(f"block {to_hex(block)} has no such extrinsic")
+        return extrinsic_events(self._chain.runtime, self.state_at(block), index)
+
+    # Transactions.
+
+    def submit(self, extrinsic: bytes) -> Awaitable[Hash]:
+        """Hand a transaction to the main loop; its hash, once the pool has it."""
+        future: asyncio.Future[Hash] = asyncio.get_running_loop().create_future()
+        self._hand_in(extrinsic, future, None)
+        return future
+
+    async def submit_and_watch(self, extrinsic: bytes, listener: StatusListener) -> Cancel:
+        """The same; the listener is told each status from the first one on."""
+        future: asyncio.Future[Hash] = asyncio.get_running_loop().create_future()
+        self._hand_in(extrinsic, future, listener)
+        submitted = await future
+        return lambda: self._pool.unwatch(submitted, listener)
+
+    def _hand_in(self, extrinsic: bytes, future: "asyncio.Future[Hash]", listener: StatusListener | None) -> None:
+        loop = future.get_loop()
+
+        def settle(outcome: Hash | Exception) -> None:
+            if future.cancelled():
+                return
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(Hash(outcome))
+
+        try:
+            self._inbox.put(Submission(extrinsic, partial(_in_loop, loop, settle), listener))
+        except InboxFull:
+            raise pool_full() from None
+
+    def pending(self) -> Awaitable[Sequence[bytes]]:
+        """The ready transactions, in the order in which they would be taken."""
+        future: asyncio.Future[Sequence[bytes]] = asyncio.get_running_loop().create_future()
+        loop = future.get_loop()
+
+        def settle(found: Sequence[bytes]) -> None:
+            if not future.cancelled():
+                future.set_result(found)
+
+        self._inbox.ask(lambda: _in_loop(loop, settle, self._pool.pending()))
+        return future
+
+    def next_nonce(self, account: AccountId) -> Nonce:
+        """The nonce of an account's next transaction."""
+        state = self._chain.database.state_at(self._chain.snapshot.best.hash)
+        return self._pool.next_nonce(account, self._chain.runtime.system.nonce(state, account))
+
+    async def dev_rate(self, suri: str, item: int, rating: int) -> Hash:
+        """Sign a rating with the key of a secret URI and submit it."""
+        try:
+            pair = key_pair_from_uri(suri, Scheme.ED25519)
+        except SecretError as error:
+            raise invalid_params(f"suri: {error}") from None
+        return await self.submit(self._signed(pair, _SUBMIT_RATING + U64.encode(item) + I64.encode(rating)))
+
+    def _signed(self, pair: KeyPair, call: bytes) -> bytes:
+        version, genesis = self._chain.runtime.version, self._chain.database.hash_at(BlockNumber(0))
+        assert genesis is not None, "a chain has a first block"
+        nonce = self.next_nonce(pair.public)
+        return sign_extrinsic(
+            pair, call, IMMORTAL, nonce, version.spec_version, version.transaction_version, genesis, genesis
+        )
+
+
+def _in_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: object) -> None:
+    """Run a function in the RPC server's loop; after its end nobody waits for that any more."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(function, *arguments)

@@ -1,0 +1,1 @@
+"""Bytes between nodes; not part of a node yet."""

@@ -1,0 +1,164 @@
+"""What the web server leaves open to a hostile client, closed.
+
+uvicorn waits for ever for a request that does not end and for a client that does not read, takes headers of
+any size and bounds connections only once they have sent a request. Tested against the version that is locked.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from rpc.endpoint import ABORT
+from rpc.limits import RpcLimits
+
+# Connections above the limit that still are told so; beyond them new ones are cut off without a word.
+SPARE_CONNECTIONS: Final = 64
+
+# Bytes received for each byte of a body when every chunk holds a single one, with some room.
+_FRAMING: Final = 9
+
+
+class GuardedConfig(uvicorn.Config):
+    """uvicorn's configuration, with our limits for the protocols to find."""
+
+    def __init__(self, app: Any, limits: RpcLimits, **options: Any) -> None:
+        super().__init__(
+            app,
+            http=GuardedHttp,
+            ws=GuardedWebSocket,
+            loop="uvloop",
+            limit_concurrency=limits.max_connections + 1,
+            ws_max_size=limits.max_request_size,
+            ws_per_message_deflate=False,
+            timeout_keep_alive=int(limits.request_timeout),
+            access_log=False,
+            # Who wrote a forwarding header is not known, and a limit that believes it is none.
+            proxy_headers=False,
+            server_header=False,
+            log_config=None,
+            # A line of warning for each malformed request would be a gift to whoever sends them.
+            log_level="error",
+            **options,
+        )
+        self.limits = limits
+
+
+class GuardedHttp(HttpToolsProtocol):
+    """HTTP with bounds on the time a request may take to arrive, on its headers and on connections."""
+
+    def __init__(self, config: GuardedConfig, *arguments: Any, **named: Any) -> None:
+        super().__init__(config, *arguments, **named)
+        self.limits = config.limits
+        self.waiting_since = self.loop.time()
+        self.stalled_since: float | None = None
+        self._requests = self._received = self._body = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        """Cut off what is far over the limit."""
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.max_connections + SPARE_CONNECTIONS:
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Refuse a request that goes on and on with what is no body: headers, trailers, framing."""
+        request = self._requests
+        super().data_received(data)
+        if request == self._requests:
+            self._received += len(data)
+            if self._received > self.limits.max_header_size + _FRAMING * self._body:
+                self.send_400_response("Invalid HTTP request received.")
+
+    def on_message_begin(self) -> None:
+        """A request begins; the portion of data that brings its beginning is not counted."""
+        super().on_message_begin()
+        self._requests += 1
+        self._received = self._body = 0
+
+    def on_body(self, body: bytes) -> None:
+        """Count the body."""
+        self._body += len(body)
+        super().on_body(body)
+
+    def on_response_complete(self) -> None:
+        """From here on, the next request is waited for."""
+        self.waiting_since = self.loop.time()
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """The client does not read."""
+        self.stalled_since = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self.stalled_since = None
+        super().resume_writing()
+
+    def overdue(self, now: float) -> bool:
+        """Whether this connection has taken too long to send a request or to read an answer."""
+        if self.stalled_since is not None and now - self.stalled_since > self.limits.stalled_timeout:
+            return True
+        # uvicorn declares the cycle as if there were always one.
+        cycle: RequestResponseCycle | None = self.cycle
+        receiving = cycle is None or cycle.response_complete or cycle.more_body
+        return receiving and now - self.waiting_since > self.limits.request_timeout
+
+
+class GuardedWebSocket(WebSocketsSansIOProtocol):
+    """A WebSocket that can be cut off, by the application or for not reading."""
+
+    def __init__(self, config: GuardedConfig, *arguments: Any, **named: Any) -> None:
+        super().__init__(config, *arguments, **named)
+        self.limits = config.limits
+        self.stalled_since: float | None = None
+
+    def handle_connect(self, event: Any) -> None:
+        """Give the application the means to cut off a client that does not read."""
+        super().handle_connect(event)
+        # A refused handshake has no scope. The application's task begins only after this.
+        if hasattr(self, "scope"):
+            self.scope["state"][ABORT] = self.transport.abort
+
+    def pause_writing(self) -> None:
+        """Take nothing from a client that takes nothing: its pings alone could fill the memory with pongs."""
+        self.stalled_since = self.loop.time()
+        self.transport.pause_reading()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self.stalled_since = None
+        if not self.read_paused:
+            self.transport.resume_reading()
+        super().resume_writing()
+
+    def overdue(self, now: float) -> bool:
+        """Whether the client has not read for too long."""
+        return self.stalled_since is not None and now - self.stalled_since > self.limits.stalled_timeout
+
+
+class GuardedServer(uvicorn.Server):
+    """A server that says when it is up, and once a second cuts off the connections that are overdue."""
+
+    def __init__(self, config: GuardedConfig, on_start: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept."""
+        await super().startup(sockets)
+        self._on_start()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second."""
+        if counter % 10 == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in tuple(self.server_state.connections):
+                if isinstance(connection, GuardedHttp | GuardedWebSocket) and connection.overdue(now):
+                    connection.transport.abort()
+        return await super().on_tick(counter)

@@ -1,0 +1,115 @@
+"""mf_*: what the model knows and predicts."""
+
+from collections.abc import Awaitable, Sequence
+from typing import Final
+
+from rpc.dispatch import Call, Method
+from rpc.parameters import (
+    ACCOUNT,
+    EXTRINSIC_PLACE,
+    HASH,
+    ITEM,
+    MAX_PAGE,
+    PAIRS,
+    RECOMMEND_OPTIONS,
+    SUBSCRIPTION,
+    Pairs,
+    Param,
+    count,
+    optional,
+)
+from rpc.service import JsonObject, RecommendOptions
+from rpc.subscriptions import Topic
+from runtime.primitives import AccountId, Hash
+
+# More pairs than this take long enough for others to notice.
+_FEW_PAIRS: Final = 256
+
+
+def predict(call: Call, account: AccountId, item: int, at: Hash | None) -> JsonObject:
+    """An account's rating of an item as the model expects it, and how sure it is."""
+    return call.service.predict(account, item, at)
+
+
+def predict_batch(call: Call, pairs: Pairs, at: Hash | None) -> JsonObject | Awaitable[JsonObject]:
+    """Predictions for many [account, item]; one unknown item fails them all."""
+    if len(pairs.items) <= _FEW_PAIRS:
+        return call.service.predict_batch(pairs.accounts, pairs.items, at)
+    return call.slowly(call.service.predict_batch, pairs.accounts, pairs.items, at)
+
+
+def recommend(
+    call: Call, account: AccountId, most: int, options: RecommendOptions, at: Hash | None
+) -> Sequence[JsonObject]:
+    """The items an account would like best."""
+    return call.service.recommend(account, most, options, at)
+
+
+def similar_items(call: Call, item: int, most: int, at: Hash | None) -> Sequence[JsonObject]:
+    """The items that are liked as this one is."""
+    return call.service.similar_items(item, most, at)
+
+
+def item(call: Call, identifier: int, at: Hash | None) -> JsonObject:
+    """What the model knows of an item."""
+    return call.service.item(identifier, at)
+
+
+def items(call: Call, start: int, most: int, at: Hash | None) -> JsonObject:
+    """A page of items by ascending id."""
+    return call.service.items(start, most, at)
+
+
+def user(call: Call, account: AccountId, at: Hash | None) -> JsonObject:
+    """What the model knows of an account."""
+    return call.service.user(account, at)
+
+
+def model(call: Call, at: Hash | None) -> JsonObject:
+    """The model as a whole: sizes, scale, hyperparameters, and a digest that equal models share."""
+    return call.service.model(at)
+
+
+def transaction_events(call: Call, block: Hash, extrinsic: int | Hash) -> Sequence[JsonObject]:
+    """The events of one extrinsic, decoded."""
+    return call.service.transaction_events(block, extrinsic)
+
+
+def subscribe_model(call: Call) -> str:
+    """What mf_model gives, for each best block that changes it."""
+    return call.subscribe(Topic.MODEL)
+
+
+def unsubscribe_model(call: Call, subscription: str) -> bool:
+    """End a subscription to the model."""
+    return call.unsubscribe(subscription, Topic.MODEL)
+
+
+_AT: Final = optional("at", HASH)
+_ACCOUNT: Final = Param("account", ACCOUNT)
+_ITEM: Final = Param("item", ITEM)
+_COUNT: Final = Param("count", count(MAX_PAGE, "items"))
+
+METHODS: Final = (
+    Method("mf_predict", predict, (_ACCOUNT, _ITEM, _AT)),
+    Method("mf_predictBatch", predict_batch, (Param("pairs", PAIRS), _AT)),
+    Method(
+        "mf_recommend",
+        recommend,
+        (_ACCOUNT, _COUNT, optional("options", RECOMMEND_OPTIONS, RecommendOptions()), _AT),
+        slow=True,
+    ),
+    Method("mf_similarItems", similar_items, (_ITEM, _COUNT, _AT), slow=True),
+    Method("mf_item", item, (Param("id", ITEM), _AT)),
+    Method("mf_items", items, (Param("start", ITEM), _COUNT, _AT), slow=True),
+    Method("mf_user", user, (_ACCOUNT, _AT), slow=True),
+    Method("mf_model", model, (_AT,), slow=True),
+    Method(
+        "mf_transactionEvents",
+        transaction_events,
+        (Param("blockHash", HASH), Param("extrinsic", EXTRINSIC_PLACE)),
+        slow=True,
+    ),
+    Method("mf_subscribeModel", subscribe_model),
+    Method("mf_unsubscribeModel", unsubscribe_model, (Param("subscription", SUBSCRIPTION),)),
+)

@@ -1,0 +1,345 @@
+"""The chain on disk: blocks, the state of the head, and recent states through undo records.
+
+One thread writes (commit, revert_head, set_finalized, store_side_block); any thread reads at any time. After
+each write a new view of the store is published in one assignment: a reader takes it once and sees one head.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from threading import Lock
+
+from runtime.header import Block, Header
+from runtime.interface.state import StateReader
+from runtime.primitives import BlockNumber, BlockRef, Hash, to_hex
+from runtime.trie import StateVersion, Trie
+from storage.blocks import block_writes, read_body, read_hash, read_header
+from storage.columns import (
+    FINALIZED,
+    HEAD,
+    IDENTITY,
+    SIDE,
+    history_key,
+    number_key,
+    side_block,
+    side_key,
+    undo_key,
+)
+from storage.errors import Reason, RevertError, StatePruned, StorageError, UnknownBlock
+from storage.kv import KeyValueReader, KeyValueStore
+from storage.proofs import RecentTries
+from storage.records import Head, encode_finalized, encode_undo
+from storage.recovery import check_identity, create, recover
+from storage.state_db import (
+    ArchiveState,
+    Changes,
+    HeadState,
+    UndoRecords,
+    WindowState,
+    history_writes,
+    replaced_by,
+    state_writes,
+)
+
+__all__ = ["ChainDatabase", "RevertError", "StatePruned", "StorageError", "UnknownBlock"]
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What readers see until the next write."""
+
+    reader: KeyValueReader
+    head: BlockRef
+    floor: BlockNumber
+    finalized: BlockRef
+    trie: Trie
+
+
+class ChainDatabase:
+    """The blocks that a node has, which of them is the head, and the states it can still read."""
+
+    def __init__(self, store: KeyValueStore, view: _View, pruning: int | None) -> None:
+        """Use `open`, which checks what it finds."""
+        self._store = store
+        self._view = view
+        self._pruning = pruning
+        self._undo = UndoRecords()
+        self._writing = Lock()
+        self._tries = RecentTries()
+
+    @staticmethod
+    def open(
+        store: KeyValueStore,
+        genesis_block: Header,
+        genesis_state: Iterable[tuple[bytes, bytes]],
+        *,
+        state_pruning: int | None,
+        state_version: StateVersion = StateVersion.V1,
+    ) -> "ChainDatabase":
+        """Make the database in an empty store, or check the one that is there and rebuild its trie.
+
+        Args:
+            store: where it is, or is going to be; this class closes it.
+            genesis_block: block 0 of the chain, without extrinsics.
+            genesis_state: its state, ascending by key; read only if the store is empty.
+            state_pruning: how many states behind the head's can be read, at least 1; None keeps all of them.
+            state_version: the layout of the state trie.
+
+        Raises:
+            StorageError: what is there cannot be used; the reason says why.
+            ValueError: the arguments contradict each other.
+        """
+        if state_pruning is not None and state_pruning < 1:
+            raise ValueError(f"the states of {state_pruning} blocks cannot be kept: 1 is the least")
+        identity = store.get(IDENTITY)
+        if identity is None:
+            create(store, genesis_block, genesis_state, state_pruning, state_version)
+        else:
+            check_identity(store, identity, genesis_block.hash(), state_pruning)
+        reader = store.snapshot()
+        found = recover(reader, state_version)
+        view = _View(reader, found.head.block, found.head.floor, found.finalized, found.trie)
+        return ChainDatabase(store, view, state_pruning)
+
+    def close(self) -> None:
+        """Close the store; no thread may be reading."""
+        with self._writing:
+            self._store.close()
+
+    def head(self) -> BlockRef:
+        """The best block."""
+        return self._view.head
+
+    def finalized(self) -> BlockRef:
+        """The last block that cannot be taken back."""
+        return self._view.finalized
+
+    def head_trie(self) -> Trie:
+        """The trie of the head's state, without the values that it holds by their hash."""
+        return self._view.trie
+
+    def header(self, block: Hash) -> Header | None:
+        """The header of any stored block."""
+        return read_header(self._store, block)
+
+    def body(self, block: Hash) -> tuple[bytes, ...] | None:
+        """The extrinsics of any stored block."""
+        return read_body(self._store, block)
+
+    def block(self, block: Hash) -> Block | None:
+        """Any stored block."""
+        header, extrinsics = self.header(block), self.body(block)
+        return None if header is None or extrinsics is None else Block(header, extrinsics)
+
+    def hash_at(self, number: BlockNumber) -> Hash | None:
+        """The hash of the block with this number on the head's chain."""
+        return read_hash(self._view.reader, number)
+
+    def side_blocks(self) -> Iterator[BlockRef]:
+        """Walk the stored blocks that are not on the head's chain, by number."""
+        for key, _ in self._view.reader.items(SIDE):
+            yield side_block(key)
+
+    def state_at(self, block: Hash) -> StateReader:
+        """The state after a block of the head's chain; it stays as it is while the head moves on.
+
+        Raises:
+            UnknownBlock: there is no such block.
+            StatePruned: there is, but its state is not kept.
+        """
+        return self._state_at(self._view, block)
+
+    def changed_keys(self, block: Hash) -> list[bytes]:
+        """The storage keys, ascending, that a block of the head's chain changed.
+
+        Raises:
+            UnknownBlock: there is no such block.
+            StatePruned: there is, but its undo record is not kept; the genesis block never had one.
+        """
+        view = self._view
+        ref = _canonical(view, block)
+        if ref.number <= view.floor:
+            raise StatePruned(ref, f"what a block changed is known of the blocks after block {view.floor}")
+        return sorted(self._undo.load(view.reader, ref.number))
+
+    def prove(self, block: Hash, keys: Sequence[bytes]) -> list[bytes]:
+        """The trie nodes that prove the values of keys, or their absence, in the state after a block.
+
+        Behind the head it costs the changes since that block; one such trie is made at a time, and the ones
+        used last are kept.
+
+        Raises:
+            UnknownBlock: there is no such block.
+            StatePruned: there is, but its state is not kept.
+        """
+        view = self._view
+        state = self._state_at(view, block)
+        return self._trie_at(view, block, state).prove(keys, state.get)
+
+    def commit(self, block: Block, changes: Changes, trie: Trie, *, final: bool = False) -> None:
+        """Make a child of the head the new head, with its state, in one write that outlives a loss of power.
+
+        Args:
+            block: the child.
+            changes: what it changes in the head's state, ascending by key.
+            trie: the head's trie with these changes.
+            final: the block is final at once.
+
+        Raises:
+            StorageError: the write failed. Readers go on seeing the old head, but the next start may find
+                either of the two: stop.
+            ValueError: this is no child of the head, or not with this state.
+        """
+        with self._writing:
+            view, ref = self._view, BlockRef(block.header.number, block.header.hash())
+            _check_child(view.head, block.header, trie)
+            undo = replaced_by(HeadState(view.reader), changes)
+            floor = view.floor
+            if self._pruning is not None:
+                floor = BlockNumber(max(floor, ref.number - self._pruning))
+            writes = [
+                *block_writes(block, ref.hash),
+                (number_key(ref.number), ref.hash),
+                (side_key(ref), None),
+                *state_writes(changes),
+                (undo_key(ref.number), encode_undo(ref.hash, undo)),
+                *((undo_key(BlockNumber(number)), None) for number in range(view.floor + 1, floor + 1)),
+                (HEAD, Head(ref, floor).encode()),
+            ]
+            if self._pruning is None:
+                writes += history_writes(ref.number, undo)
+            if final:
+                writes.append((FINALIZED, encode_finalized(ref)))
+            self._store.write(writes, sync=True)
+            self._undo.remember(ref.hash, undo)
+            self._tries.remember(view.head.hash, view.trie)
+            finalized = ref if final else view.finalized
+            self._publish(_View(view.reader, ref, floor, finalized, trie))
+
+    def revert_head(self) -> Block:
+        """Make the head's parent the head again, with its state; return the old head, which stays stored.
+
+        Raises:
+            RevertError: the head is final, or what it replaced is not kept.
+            StorageError: the write failed (see `commit`), or the database is damaged.
+        """
+        with self._writing:
+            view = self._view
+            head = view.head
+            name = f"the head, block {head.number} ({to_hex(head.hash)}),"
+            if head.number <= view.finalized.number:
+                raise RevertError(f"{name} is final and cannot be taken back")
+            if head.number <= view.floor:
+                raise RevertError(f"{name} cannot be taken back: what it replaced is not kept")
+            block = self.block(head.hash)
+            parent = None if block is None else self.header(block.header.parent_hash)
+            if block is None or parent is None:
+                raise StorageError(
+                    Reason.CORRUPT, f"the database is damaged: {name} or its parent is missing"
+                )
+            undo = self._undo.load(view.reader, head.number)
+            changes = sorted(undo.items())
+            trie = view.trie.apply(changes)
+            _check_root(trie, parent)
+            ref = BlockRef(parent.number, parent.hash())
+            writes = [
+                *state_writes(changes),
+                (undo_key(head.number), None),
+                (number_key(head.number), None),
+                (side_key(head), b""),
+                (HEAD, Head(ref, view.floor).encode()),
+            ]
+            if self._pruning is None:
+                writes += [(history_key(key, head.number), None) for key in undo]
+            self._store.write(writes, sync=True)
+            self._publish(replace(view, head=ref, trie=trie))
+            return block
+
+    def set_finalized(self, block: Hash) -> None:
+        """Note that a block of the head's chain is final.
+
+        Raises:
+            ValueError: it is not on the head's chain, or below the last finalized block.
+        """
+        with self._writing:
+            view = self._view
+            header = read_header(view.reader, block)
+            if header is None or read_hash(view.reader, header.number) != block:
+                raise ValueError(f"block {to_hex(block)} is not on the head's chain, and cannot be final")
+            ref = BlockRef(header.number, block)
+            if ref.number < view.finalized.number:
+                raise ValueError(f"block {ref.number} is below block {view.finalized.number}, which is final")
+            self._store.write([(FINALIZED, encode_finalized(ref))], sync=True)
+            self._publish(replace(view, finalized=ref))
+
+    def store_side_block(self, block: Block) -> None:
+        """Keep a block that is not, or not yet, on the head's chain; one that is stored is left alone.
+
+        Not synced: the next commit makes sure of it, and until then it can be asked for again.
+        """
+        with self._writing:
+            ref = BlockRef(block.header.number, block.header.hash())
+            if read_header(self._store, ref.hash) is None:
+                self._store.write([*block_writes(block, ref.hash), (side_key(ref), b"")], sync=False)
+                self._publish(self._view)
+
+    def _publish(self, view: _View) -> None:
+        """Show readers the store as it is now."""
+        self._view = replace(view, reader=self._store.snapshot())
+
+    def _state_at(self, view: _View, block: Hash) -> StateReader:
+        if block == view.head.hash:
+            return HeadState(view.reader)
+        ref = _canonical(view, block)
+        if self._pruning is None:
+            return ArchiveState(view.reader, ref.number)
+        if ref.number < view.floor:
+            raise StatePruned(ref, f"the oldest that is kept is that of block {view.floor}")
+        return WindowState(view.reader, ref.number, view.head.number, self._undo)
+
+    def _trie_at(self, view: _View, block: Hash, state: StateReader) -> Trie:
+        if block == view.head.hash:
+            return view.trie
+
+        def make() -> Trie:
+            if isinstance(state, WindowState):
+                trie = view.trie.apply(sorted(state.replaced().items()))
+            else:
+                trie = Trie.from_items(state.items(b""), view.trie.version)
+            _check_root(trie, _known_header(view, block))
+            return trie
+
+        return self._tries.get(block, make)
+
+
+def _known_header(view: _View, block: Hash) -> Header:
+    header = read_header(view.reader, block)
+    if header is None:
+        raise UnknownBlock(block)
+    return header
+
+
+def _canonical(view: _View, block: Hash) -> BlockRef:
+    ref = BlockRef(_known_header(view, block).number, block)
+    if read_hash(view.reader, ref.number) != block:
+        raise StatePruned(ref, "it is not on the chain of the best block")
+    return ref
+
+
+def _check_child(head: BlockRef, header: Header, trie: Trie) -> None:
+    name = f"block {header.number} ({to_hex(header.hash())})"
+    if header.parent_hash != head.hash or header.number != head.number + 1:
+        raise ValueError(f"{name} is not a child of the head, block {head.number} ({to_hex(head.hash)})")
+    if trie.root() != header.state_root:
+        raise ValueError(
+            f"{name} commits to the state root {to_hex(header.state_root)}, "
+            f"but its changes lead to {to_hex(trie.root())}"
+        )
+
+
+def _check_root(trie: Trie, header: Header) -> None:
+    if trie.root() != header.state_root:
+        raise StorageError(
+            Reason.CORRUPT,
+            f"the database is damaged: what is kept of block {header.number} leads to the state root "
+            f"{to_hex(trie.root())}, but the block commits to {to_hex(header.state_root)}",
+        )

@@ -1,0 +1,199 @@
+"""The state: its values at the head, and the way back to the states before.
+
+Only the head's values are stored as they are. Each block leaves an undo record of the values it replaced,
+and the state after an older block is the head's seen through the records of all blocks since. An archive also
+keeps every replaced value by storage key and block number, and so reads any state without walking back.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from heapq import merge
+from threading import Lock
+from typing import Final
+
+from runtime.interface.state import StateReader
+from runtime.primitives import BlockNumber, BlockRef, Hash
+from storage.columns import (
+    STATE,
+    history_entry,
+    history_key,
+    history_prefix,
+    history_versions,
+    number_key,
+    undo_key,
+)
+from storage.errors import Reason, StorageError
+from storage.kv import KeyValueReader, Write
+from storage.records import Undo, decode_replaced, decode_undo, encode_replaced
+
+Changes = Sequence[tuple[bytes, bytes | None]]
+"""New values by storage key, unique and ascending; None removes the key."""
+
+_CACHED_CHANGES: Final = 100_000
+
+
+class HeadState:
+    """The state of the head, as it was when `reader` was taken."""
+
+    def __init__(self, reader: KeyValueReader) -> None:
+        """Read from a snapshot."""
+        self._reader = reader
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a storage key, or None."""
+        return self._reader.get(STATE + key)
+
+    def items(self, prefix: bytes, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Walk the keys that start with `prefix` and come after `after`, ascending, with their values."""
+        low = None if after is None else STATE + after
+        for key, value in self._reader.items(STATE + prefix, low):
+            yield key[len(STATE) :], value
+
+
+class UndoRecords:
+    """Decoded undo records, the ones used last kept in memory. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._records: OrderedDict[Hash, Undo] = OrderedDict()
+        self._held = 0
+        self._lock = Lock()
+
+    def load(self, reader: KeyValueReader, number: BlockNumber) -> Undo:
+        """Return the undo record of the block with this number on the chain that `reader` sees.
+
+        Raises:
+            StorageError: there is none, or it is damaged.
+        """
+        block = reader.get(number_key(number))
+        if block is None:
+            raise StorageError(
+                Reason.CORRUPT, f"the database is damaged: no block {number} is on the head's chain"
+            )
+        ref = BlockRef(number, Hash(block))
+        with self._lock:
+            known = self._records.get(ref.hash)
+            if known is not None:
+                self._records.move_to_end(ref.hash)
+                return known
+        data = reader.get(undo_key(number))
+        if data is None:
+            raise StorageError(
+                Reason.CORRUPT, f"the database is damaged: the undo record of block {number} is missing"
+            )
+        undo = decode_undo(data, ref)
+        self.remember(ref.hash, undo)
+        return undo
+
+    def remember(self, block: Hash, undo: Undo) -> None:
+        """Keep a record in memory, for as long as it is among those used last."""
+        with self._lock:
+            if block in self._records:
+                return
+            self._records[block] = undo
+            self._held += len(undo)
+            while self._held > _CACHED_CHANGES and len(self._records) > 1:
+                _, dropped = self._records.popitem(last=False)
+                self._held -= len(dropped)
+
+
+class WindowState:
+    """The state after a block behind the head, by the undo records of the blocks since."""
+
+    def __init__(
+        self, reader: KeyValueReader, number: BlockNumber, head: BlockNumber, records: UndoRecords
+    ) -> None:
+        """See the state after block `number` through a snapshot whose head is block `head`."""
+        self._reader = reader
+        self._head = HeadState(reader)
+        self._since = range(number + 1, head + 1)
+        self._records = records
+        # Filled as reads need them; two threads that fill the same place put the same record there.
+        self._loaded: list[Undo | None] = [None] * len(self._since)
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a storage key, or None: what the first block since that changed it replaced."""
+        for at, undo in enumerate(self._loaded):
+            record = undo if undo is not None else self._load(at)
+            if key in record:
+                return record[key]
+        return self._head.get(key)
+
+    def items(self, prefix: bytes, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Walk the keys that start with `prefix` and come after `after`, ascending, with their values."""
+        replaced = self.replaced()
+        kept = ((key, value) for key, value in self._head.items(prefix, after) if key not in replaced)
+        restored = sorted(
+            (key, value)
+            for key, value in replaced.items()
+            if value is not None and key.startswith(prefix) and (after is None or key > after)
+        )
+        return merge(kept, restored)
+
+    def replaced(self) -> Mapping[bytes, bytes | None]:
+        """What has to be changed in the head's state to get this one."""
+        changes: dict[bytes, bytes | None] = {}
+        for at in reversed(range(len(self._since))):
+            changes.update(self._load(at))
+        return changes
+
+    def _load(self, at: int) -> Undo:
+        undo = self._loaded[at]
+        if undo is None:
+            undo = self._loaded[at] = self._records.load(self._reader, BlockNumber(self._since[at]))
+        return undo
+
+
+class ArchiveState:
+    """The state after a block behind the head, by what an archive knows of each storage key."""
+
+    def __init__(self, reader: KeyValueReader, number: BlockNumber) -> None:
+        """See the state after block `number`."""
+        self._reader = reader
+        self._head = HeadState(reader)
+        self._number = number
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a storage key, or None: what the first block since that changed it replaced."""
+        since = self._reader.items(history_versions(key), history_key(key, self._number))
+        first = next(since, None)
+        return self._head.get(key) if first is None else decode_replaced(first[1])
+
+    def items(self, prefix: bytes, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Walk the keys that start with `prefix` and come after `after`, ascending, with their values."""
+        present = (key for key, _ in self._head.items(prefix, after))
+        last = None
+        for key in merge(self._changed_keys(prefix, after), present):
+            if key != last and (value := self.get(key)) is not None:
+                yield key, value
+            last = key
+
+    def _changed_keys(self, prefix: bytes, after: bytes | None) -> Iterator[bytes]:
+        """Walk the storage keys that have a history, leaping over the versions of each."""
+        stem = history_prefix(prefix)
+        last = None if after is None else _past(after)
+        while (entry := next(self._reader.items(stem, last), None)) is not None:
+            key = history_entry(entry[0])
+            yield key
+            last = _past(key)
+
+
+def _past(key: bytes) -> bytes:
+    """A key that is greater than all of a storage key's history, and smaller than that of the next one."""
+    return history_key(key, BlockNumber((1 << 32) - 1))
+
+
+def state_writes(changes: Changes) -> list[Write]:
+    """The writes that bring the head's state up to date."""
+    return [(STATE + key, value) for key, value in changes]
+
+
+def replaced_by(state: StateReader, changes: Changes) -> Undo:
+    """What `changes` are going to replace."""
+    get = state.get
+    return {key: get(key) for key, _ in changes}
+
+
+def history_writes(number: BlockNumber, undo: Undo) -> list[Write]:
+    """The writes by which an archive remembers what a block replaced."""
+    return [(history_key(key, number), encode_replaced(value)) for key, value in undo.items()]

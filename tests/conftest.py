@@ -1,0 +1,34 @@
+"""Options and settings that all tests share."""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+# A shared machine stalls now and then: no test may fail on its own speed. In CI a failure must come back
+# the same.
+settings.register_profile("mfchain", deadline=None)
+settings.register_profile("mfchain-ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("mfchain-ci" if os.environ.get("CI") else "mfchain")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("mfchain")
+    group.addoption("--quick", action="store_true", help="leave out the tests marked full")
+    group.addoption("--long", action="store_true", help="run the tests marked long too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselects by marker: a test that was not asked for is not there, rather than skipped."""
+    unwanted = set()
+    if config.getoption("--quick"):
+        unwanted.add("full")
+    if not config.getoption("--long"):
+        unwanted.add("long")
+    kept: list[pytest.Item] = []
+    dropped: list[pytest.Item] = []
+    for item in items:
+        (dropped if any(item.get_closest_marker(name) for name in unwanted) else kept).append(item)
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = kept

@@ -1,0 +1,189 @@
+"""JSON-RPC by POST: sizes, web pages of other origins, and clients that waste the server's time."""
+
+import socket
+
+import pytest
+
+from rpc.limits import RpcLimits
+from tests.rpc.conftest import Start
+from tests.rpc.served import Served
+
+CHAIN = {"jsonrpc": "2.0", "id": 1, "method": "system_chain"}
+ALLOWED = "http://localhost:5173"
+FOREIGN = "https://example.com"
+
+
+def too_large(limit: int) -> dict[str, object]:
+    return {
+        "jsonrpc": "2.0",
+        "error": {
+            "code": 8004,
+            "message": f"too many bytes in the request: at most {limit}",
+            "data": {"reason": "TooMany", "limit": limit},
+        },
+        "id": None,
+    }
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Everything until the server closes, however it does that."""
+    data = b""
+    try:
+        while part := connection.recv(65_536):
+            data += part
+    except ConnectionResetError:
+        pass
+    return data
+
+
+def test_many_calls_on_one_connection(served: Served) -> None:
+    body = b'{"jsonrpc":"2.0","id":1,"method":"system_chain"}'
+    request = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+    last = request.replace(b"host:", b"connection: close\r\nhost:")
+    with served.raw() as connection:
+        # All at once, as HTTP allows: the answers come in order.
+        connection.sendall(request * 20 + last)
+        assert read_all(connection).count(b'{"jsonrpc":"2.0","result":"Test","id":1}') == 21
+
+
+def test_body_in_chunks(served: Served) -> None:
+    parts = [b'{"jsonrpc":"2.0",', b'"id":1,"method":', b'"system_chain"}']
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+    head = b"POST / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+    with served.raw() as connection:
+        connection.sendall(head)
+        for at in range(len(chunks)):
+            connection.sendall(chunks[at : at + 1])
+        assert read_all(connection).endswith(b'{"jsonrpc":"2.0","result":"Test","id":1}')
+
+
+def test_request_of_the_largest_size_passes_and_one_byte_more_does_not(start: Start) -> None:
+    served = start(limits=RpcLimits(max_request_size=1_000))
+    call = b'{"jsonrpc":"2.0","id":1,"method":"system_chain"}'
+    assert served.post(call.ljust(1_000)).json["result"] == "Test"
+    reply = served.post(call.ljust(1_001))
+    assert reply.status == 413
+    assert reply.headers["connection"] == "close"
+    assert reply.json == too_large(1_000)
+
+
+def test_too_large_request_is_refused_before_it_is_sent(served: Served) -> None:
+    limit = 15 * 1024 * 1024
+    with served.raw() as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % (limit + 1))
+        head, _, body = read_all(connection).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 413 ")
+        assert b"at most 15728640" in body
+
+
+def test_chunks_beyond_the_limit_are_refused(start: Start) -> None:
+    served = start(limits=RpcLimits(max_request_size=1_000))
+    with served.raw() as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n")
+        connection.sendall(b"3e8\r\n" + b" " * 1_000 + b"\r\n1\r\n \r\n")
+        assert read_all(connection).startswith(b"HTTP/1.1 413 ")
+
+
+HEAD = b"POST / HTTP/1.1\r\nhost: localhost\r\n"
+
+
+@pytest.mark.parametrize(
+    ("beginning", "part"),
+    [
+        (HEAD, b"x-filler: " + b"x" * 1_000 + b"\r\n"),
+        (HEAD + b"x-filler: ", b"x" * 1_000),
+        (b"POST /", b"x" * 1_000),
+        (HEAD + b"transfer-encoding: chunked\r\n\r\n1\r\n{\r\n0\r\nx-trailer: ", b"x" * 1_000),
+        (HEAD + b"transfer-encoding: chunked\r\n\r\n1;", b"x" * 1_000),
+    ],
+    ids=["headers", "one header", "address", "trailer", "chunk extension"],
+)
+def test_what_is_no_body_has_an_end(served: Served, beginning: bytes, part: bytes) -> None:
+    with served.raw() as connection:
+        connection.sendall(beginning)
+        try:
+            for _ in range(1_000):
+                connection.sendall(part)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        answer = read_all(connection)
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
+    assert served.result("system_chain") == "Test"
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [b"", b"POST / HT", b"POST / HTTP/1.1\r\nhost: x\r\n", b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{"],
+    ids=["nothing", "request line", "headers", "body"],
+)
+def test_request_that_does_not_end_is_cut_off(start: Start, beginning: bytes) -> None:
+    served = start(limits=RpcLimits(request_timeout=1.0))
+    with served.raw() as connection:
+        connection.sendall(beginning)
+        assert read_all(connection) == b""
+    assert served.result("system_chain") == "Test"
+
+
+def test_connections_above_the_limit_are_told_so(start: Start) -> None:
+    served = start(limits=RpcLimits(max_connections=2))
+    with served.raw() as one, served.raw() as two:
+        for connection in (one, two):
+            connection.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        reply = served.post(CHAIN)
+        assert (reply.status, reply.body) == (503, b"Service Unavailable")
+
+
+def test_preflight_of_an_allowed_page(served: Served) -> None:
+    headers = {"Origin": ALLOWED, "Access-Control-Request-Method": "POST"}
+    reply = served.request("OPTIONS", headers=headers)
+    assert reply.status == 204
+    allowed = {name: value for name, value in reply.headers.items() if name.startswith("access-control")}
+    assert allowed == {
+        "access-control-allow-origin": ALLOWED,
+        "access-control-allow-methods": "POST, OPTIONS",
+        "access-control-allow-headers": "content-type",
+        "access-control-allow-private-network": "true",
+        "access-control-max-age": "3600",
+    }
+    assert reply.headers["vary"] == "origin"
+
+
+def test_call_of_an_allowed_page(served: Served) -> None:
+    reply = served.post(CHAIN, {"Origin": ALLOWED})
+    assert reply.json["result"] == "Test"
+    assert reply.headers["access-control-allow-origin"] == ALLOWED
+    notification = served.post({"jsonrpc": "2.0", "method": "system_chain"}, {"Origin": ALLOWED})
+    assert notification.status == 204
+    assert notification.headers["access-control-allow-origin"] == ALLOWED
+
+
+@pytest.mark.parametrize("method", ["POST", "OPTIONS"])
+def test_page_of_a_foreign_origin_is_refused(served: Served, method: str) -> None:
+    """A page could send this without asking first, as a form, and be content with what the call does."""
+    reply = served.request(method, "/", b"{}", {"Origin": FOREIGN, "Content-Type": "text/plain"})
+    assert reply.status == 403
+    assert reply.body == b"web pages of https://example.com may not call this node\n"
+    assert "access-control-allow-origin" not in reply.headers
+
+
+def test_no_origin_at_all_is_no_web_page(served: Served) -> None:
+    reply = served.post(CHAIN)
+    assert reply.json["result"] == "Test"
+    assert "access-control-allow-origin" not in reply.headers
+
+
+def test_all_origins(start: Start) -> None:
+    served = start(limits=RpcLimits(allowed_origins=("all",)))
+    reply = served.post(CHAIN, {"Origin": FOREIGN})
+    assert reply.json["result"] == "Test"
+    assert reply.headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.parametrize(("method", "status"), [("PUT", 405), ("DELETE", 405), ("PATCH", 405)])
+def test_other_methods_are_not_allowed(served: Served, method: str, status: int) -> None:
+    assert served.request(method, "/", b"{}").status == status
+
+
+def test_post_elsewhere_is_not_found(served: Served) -> None:
+    assert served.request("POST", "/rpc", b"{}").status == 404

@@ -1,0 +1,157 @@
+"""JSON-RPC over WebSockets: frames, many calls at once, and who may not connect."""
+
+import threading
+from typing import Any
+
+import orjson
+import pytest
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from rpc.limits import RpcLimits
+from runtime.primitives import to_hex
+from tests.rpc.conftest import Start
+from tests.rpc.fake_node import EXTRINSIC, FakeNode
+from tests.rpc.served import PATIENCE, Served
+
+CALL = b'{"jsonrpc":"2.0","id":1,"method":"system_chain"}'
+ANSWER = '{"jsonrpc":"2.0","result":"Test","id":1}'
+
+
+def open_socket(served: Served, **options: Any) -> Any:
+    return connect(served.url, proxy=None, **options)
+
+
+def request(identifier: int, method: str, *params: object) -> str:
+    return orjson.dumps({"jsonrpc": "2.0", "id": identifier, "method": method, "params": params}).decode()
+
+
+def answers(connection: ClientConnection, count: int) -> dict[int, Any]:
+    """So many answers by their ids."""
+    found = [orjson.loads(connection.recv(PATIENCE)) for _ in range(count)]
+    return {entry["id"]: entry for entry in found}
+
+
+def test_text_and_binary_frames(served: Served) -> None:
+    with open_socket(served) as connection:
+        for frame in (CALL, CALL.decode()):
+            connection.send(frame)
+            assert connection.recv(PATIENCE) == ANSWER
+
+
+def test_fragmented_message(served: Served) -> None:
+    with open_socket(served) as connection:
+        connection.send([CALL[:10], CALL[10:20], CALL[20:]])
+        assert connection.recv(PATIENCE) == ANSWER
+
+
+def test_broken_messages_leave_the_connection_alone(served: Served) -> None:
+    with open_socket(served) as connection:
+        for frame in ("", b"", "{", b"\xff", "[]", "1"):
+            connection.send(frame)
+            assert orjson.loads(connection.recv(PATIENCE))["error"]["code"] in (-32700, -32600)
+        connection.send(CALL)
+        assert connection.recv(PATIENCE) == ANSWER
+
+
+def test_batch_and_notification(served: Served) -> None:
+    with open_socket(served) as connection:
+        connection.send('{"jsonrpc":"2.0","method":"system_chain"}')
+        connection.send(f"[{CALL.decode()},{CALL.decode()}]")
+        assert connection.recv(PATIENCE) == f"[{ANSWER},{ANSWER}]"
+
+
+def test_a_slow_call_does_not_hold_up_the_others(start: Start) -> None:
+    node = FakeNode()
+    node.slow_gate = threading.Event()
+    served = start(node)
+    with open_socket(served) as connection:
+        connection.send(request(1, "state_call", "Core_version", "0x"))
+        assert node.slow_begun.acquire(timeout=PATIENCE)
+        connection.send(request(2, "system_chain"))
+        assert list(answers(connection, 1)) == [2]
+        node.slow_gate.set()
+        assert list(answers(connection, 1)) == [1]
+
+
+def test_calls_under_way_are_bounded_and_the_rest_wait(start: Start) -> None:
+    node = FakeNode()
+    node.slow_gate = threading.Event()
+    served = start(node, RpcLimits(max_concurrent_calls=2))
+    with open_socket(served) as connection:
+        for identifier in range(8):
+            connection.send(request(identifier, "state_call", "Core_version", "0x"))
+        assert node.slow_begun.acquire(timeout=PATIENCE)
+        node.slow_gate.set()
+        assert sorted(answers(connection, 8)) == list(range(8))
+
+
+def test_many_pipelined_calls(served: Served) -> None:
+    with open_socket(served) as connection:
+        for identifier in range(2_000):
+            connection.send(request(identifier, "system_chain"))
+        assert sorted(answers(connection, 2_000)) == list(range(2_000))
+
+
+def test_message_of_the_largest_size_passes_and_one_byte_more_closes(start: Start) -> None:
+    served = start(limits=RpcLimits(max_request_size=1_000))
+    with open_socket(served) as connection:
+        connection.send(CALL.ljust(1_000))
+        assert connection.recv(PATIENCE) == ANSWER
+        connection.send(CALL.ljust(1_001))
+        with pytest.raises(ConnectionClosedError) as caught:
+            connection.recv(PATIENCE)
+        assert caught.value.rcvd is not None
+        assert caught.value.rcvd.code == 1009
+
+
+def test_fragments_beyond_the_limit_close(start: Start) -> None:
+    served = start(limits=RpcLimits(max_request_size=1_000))
+    with open_socket(served) as connection:
+        with pytest.raises(ConnectionClosedError) as caught:
+            connection.send([b" " * 400] * 3)
+            connection.recv(PATIENCE)
+        assert caught.value.rcvd is not None
+        assert caught.value.rcvd.code == 1009
+
+
+def test_connections_above_the_limit_are_told_so(start: Start) -> None:
+    served = start(limits=RpcLimits(max_connections=2))
+    with open_socket(served) as one, open_socket(served):
+        with pytest.raises(InvalidStatus) as caught, open_socket(served):
+            pass
+        assert caught.value.response.status_code == 503
+        assert caught.value.response.body == b"too many connections: at most 2\n"
+        one.send(CALL)
+        assert one.recv(PATIENCE) == ANSWER
+
+
+def test_page_of_a_foreign_origin_is_refused(served: Served) -> None:
+    with pytest.raises(InvalidStatus) as caught, open_socket(served, origin="https://example.com"):
+        pass
+    assert caught.value.response.status_code == 403
+    assert caught.value.response.body == b"web pages of https://example.com may not call this node\n"
+
+
+def test_page_of_an_allowed_origin_is_served(served: Served) -> None:
+    with open_socket(served, origin="http://localhost:5173") as connection:
+        connection.send(CALL)
+        assert connection.recv(PATIENCE) == ANSWER
+
+
+def test_no_websocket_elsewhere(served: Served) -> None:
+    with pytest.raises(InvalidStatus) as caught, connect(f"{served.url}/other", proxy=None):
+        pass
+    assert caught.value.response.status_code == 403
+
+
+def test_client_that_leaves_with_calls_under_way_harms_nobody(start: Start) -> None:
+    node = FakeNode()
+    node.slow_gate = threading.Event()
+    served = start(node)
+    with open_socket(served) as connection:
+        connection.send(request(1, "state_call", "Core_version", "0x"))
+        connection.send(request(2, "author_submitAndWatchExtrinsic", to_hex(EXTRINSIC)))
+        assert node.slow_begun.acquire(timeout=PATIENCE)
+    node.slow_gate.set()
+    assert served.result("system_chain") == "Test"
