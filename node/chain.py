@@ -167,7 +167,9 @@ class Chain:
         block = self.database.revert_head()
         head = self.database.head()
         frozen = self.snapshot.view.frozen
-        self._publish(head, derive_view(self.database.state_at(head.hash), self.config, {frozen.digest: frozen}))
+        self._publish(
+            head, derive_view(self.database.state_at(head.hash), self.config, {frozen.digest: frozen})
+        )
         return block
 
     def model_at(self, block: Hash) -> ReadModel:

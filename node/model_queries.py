@@ -10,7 +10,15 @@ import numpy as np
 
 from node.chain import Chain
 from node.chain_spec import ChainSpec
-from pallets.matrix_factorization.fixed_point import F64, FRACTION_BITS, I32, I64, ONE, from_fixed, square_index
+from pallets.matrix_factorization.fixed_point import (
+    F64,
+    FRACTION_BITS,
+    I32,
+    I64,
+    ONE,
+    from_fixed,
+    square_index,
+)
 from pallets.matrix_factorization.posterior import UserPosteriors
 from pallets.matrix_factorization.predict import Predictions, ScaledPredictions, on_scale, predict
 from pallets.matrix_factorization.storage import ITEMS
@@ -37,7 +45,9 @@ class ModelQueries:
         _check_item(model, item)
         return self._predictions(ref, model, account, np.array([item]))[0]
 
-    def predict_batch(self, accounts: Sequence[AccountId], items: Sequence[int], at: Hash | None) -> JsonObject:
+    def predict_batch(
+        self, accounts: Sequence[AccountId], items: Sequence[int], at: Hash | None
+    ) -> JsonObject:
         """Means and spreads of many pairs."""
         ref, model = self._model(at)
         for index, item in enumerate(items):
@@ -80,7 +90,8 @@ class ModelQueries:
         nearest = others[np.lexsort((others, -cosine[others]))[:count]]
         title = self._titles(ref)
         return [
-            {"item": int(other), "title": title(int(other)), "similarity": float(cosine[other])} for other in nearest
+            {"item": int(other), "title": title(int(other)), "similarity": float(cosine[other])}
+            for other in nearest
         ]
 
     def item(self, item: int, at: Hash | None) -> JsonObject:
@@ -143,7 +154,9 @@ class ModelQueries:
             self._digests = {**dict(list(self._digests.items())[-7:]), block: digest}
         return digest
 
-    def _predictions(self, ref: BlockRef, model: ReadModel, account: AccountId, items: I64) -> list[JsonObject]:
+    def _predictions(
+        self, ref: BlockRef, model: ReadModel, account: AccountId, items: I64
+    ) -> list[JsonObject]:
         """Predictions of one account for some items, in full."""
         predictions = predict(model.posteriors([account]), model.items.posteriors(items))
         scaled = on_scale(predictions, model.config.scale)
@@ -201,7 +214,12 @@ def model_summary(spec: ChainSpec, ref: BlockRef, model: ReadModel) -> JsonObjec
         "users": record.users,
         "items": model.items.size,
         "dimension": model.config.model.dimension,
-        "scale": {"min": scale.minimum, "max": scale.maximum, "step": scale.step, "labels": dict(spec.rating_labels)},
+        "scale": {
+            "min": scale.minimum,
+            "max": scale.maximum,
+            "step": scale.step,
+            "labels": dict(spec.rating_labels),
+        },
         "canonical": record.is_canonical,
         "epoch": record.active,
         "ratingsSinceEpoch": record.drift,

@@ -13,7 +13,7 @@ from node.inbox import Inbox, InboxFull, Submission
 from node.model_queries import ModelQueries
 from node.pool import TransactionPool
 from node.runtime_calls import runtime_call
-from rpc.errors import RpcError, invalid_params, not_ready, pool_full, state_pruned, unknown_block
+from rpc.errors import invalid_params, pool_full, state_pruned, unknown_block
 from rpc.service import (
     Cancel,
     Health,
@@ -23,7 +23,6 @@ from rpc.service import (
     NodeInfo,
     Peer,
     ReadProof,
-    RecommendOptions,
     StatusListener,
     SyncState,
 )
@@ -191,7 +190,9 @@ class RpcService:
         submitted = await future
         return lambda: self._pool.unwatch(submitted, listener)
 
-    def _hand_in(self, extrinsic: bytes, future: "asyncio.Future[Hash]", listener: StatusListener | None) -> None:
+    def _hand_in(
+        self, extrinsic: bytes, future: "asyncio.Future[Hash]", listener: StatusListener | None
+    ) -> None:
         loop = future.get_loop()
 
         def settle(outcome: Hash | Exception) -> None:

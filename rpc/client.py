@@ -29,6 +29,8 @@ LARGEST_ANSWER: Final = 64 * 1024 * 1024
 MOST_UNREAD: Final = 65_536
 _CONNECT_TIMEOUT: Final = 10.0
 _CLOSE_TIMEOUT: Final = 1.0
+# Frames that are taken off the network before somebody asks for them.
+_MOST_QUEUED: Final = 1_024
 
 # Where the name of the opposite call does not follow from the name of the call.
 _UNSUBSCRIBE: Final = {"author_submitAndWatchExtrinsic": "author_unwatchExtrinsic"}
@@ -213,6 +215,7 @@ class _WebSocket:
                     close_timeout=_CLOSE_TIMEOUT,
                     compression=None,
                     max_size=LARGEST_ANSWER,
+                    max_queue=_MOST_QUEUED,
                     proxy=None,
                 )
             )

@@ -132,9 +132,15 @@ class Runtime:
         self.system = system
         self.pallets = tuple(sorted(pallets, key=lambda pallet: pallet.index))
         self.empty_view = empty_view
-        self.calls = {(pallet.index, call.index): (pallet, call) for pallet in self.pallets for call in pallet.calls}
-        self.events = {(event.pallet_index, event.index): event for pallet in self.pallets for event in pallet.events}
-        self.errors = {(error.pallet_index, error.index): error for pallet in self.pallets for error in pallet.errors}
+        self.calls = {
+            (pallet.index, call.index): (pallet, call) for pallet in self.pallets for call in pallet.calls
+        }
+        self.events = {
+            (event.pallet_index, event.index): event for pallet in self.pallets for event in pallet.events
+        }
+        self.errors = {
+            (error.pallet_index, error.index): error for pallet in self.pallets for error in pallet.errors
+        }
         self.inherents = frozenset(
             bytes((pallet.index, index))
             for pallet in self.pallets
@@ -173,7 +179,9 @@ class Runtime:
         reader.offset = 2
         arguments = read_arguments(call, reader)
         if reader.remaining:
-            raise ScaleError(f"{reader.remaining} bytes are left over behind the call {pallet.name}.{call.name}")
+            raise ScaleError(
+                f"{reader.remaining} bytes are left over behind the call {pallet.name}.{call.name}"
+            )
         return DecodedCall(pallet.name, call, arguments)
 
     def open_block(
@@ -205,7 +213,9 @@ class Runtime:
         if header.parent_hash != parent.hash:
             raise InvalidBlock(BlockFault.WRONG_PARENT, "the header names another parent")
         if header.number != parent.number + 1:
-            raise InvalidBlock(BlockFault.WRONG_NUMBER, f"block {header.number} follows block {parent.number}")
+            raise InvalidBlock(
+                BlockFault.WRONG_NUMBER, f"block {header.number} follows block {parent.number}"
+            )
         if ordered_root(block.extrinsics) != header.extrinsics_root:
             raise InvalidBlock(BlockFault.EXTRINSICS_ROOT, "the body is not that of the header")
         unsealed = tuple(item for item in header.digest if item.kind is not DigestKind.SEAL)
@@ -227,7 +237,11 @@ class Runtime:
 
 
 def _checked_account(
-    runtime: Runtime, state: StateReader, prepared: PreparedExtrinsic, signature: Signature, check: SignatureCheck
+    runtime: Runtime,
+    state: StateReader,
+    prepared: PreparedExtrinsic,
+    signature: Signature,
+    check: SignatureCheck,
 ) -> Nonce:
     """Check era and signature in a block whose initialized state this is; return the account's nonce.
 
@@ -342,7 +356,9 @@ class BlockExecution:
         if index not in self._runtime.inherents:
             raise InvalidTransaction(InvalidReason.UNSIGNED)
         if index in self._inherents or len(self._inherents) != len(self._extrinsics):
-            raise InvalidBlock(BlockFault.INHERENT_MISPLACED, "an inherent stands twice or behind transactions")
+            raise InvalidBlock(
+                BlockFault.INHERENT_MISPLACED, "an inherent stands twice or behind transactions"
+            )
         self._context.enter_extrinsic(len(self._extrinsics))
         try:
             prepared.call.dispatch(self._context, Bare())
@@ -387,7 +403,9 @@ class BlockExecution:
     def is_full(self) -> bool:
         """Tell whether not even the smallest transaction fits any more."""
         limits = self._runtime.limits
-        return self._meter.weight + BASE_EXTRINSIC_WEIGHT > limits.weight or self._meter.length >= limits.length
+        return (
+            self._meter.weight + BASE_EXTRINSIC_WEIGHT > limits.weight or self._meter.length >= limits.length
+        )
 
     @property
     def extrinsics(self) -> int:

@@ -27,7 +27,7 @@ class StorageError(Exception):
         self.reason = reason
 
 
-class UnknownBlock(LookupError):  # noqa: N818 - named as the reason that clients see
+class UnknownBlock(LookupError):
     """No block with this hash is stored."""
 
     def __init__(self, block: Hash) -> None:
@@ -36,7 +36,7 @@ class UnknownBlock(LookupError):  # noqa: N818 - named as the reason that client
         self.block = block
 
 
-class StatePruned(LookupError):  # noqa: N818 - named as the reason that clients see
+class StatePruned(LookupError):
     """The block is stored, but the state after it cannot be read."""
 
     def __init__(self, block: BlockRef, why: str) -> None:

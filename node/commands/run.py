@@ -1,5 +1,6 @@
 """mfchain-node run: the node itself."""
 
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +18,11 @@ from node.config import (
     DEFAULT_STATE_PRUNING,
     DEV_KEYS,
     LogFormat,
+    NodeConfig,
     Options,
     configure,
 )
+from node.errors import ExitCode
 from node.keystore import Keystore
 from rpc.limits import MEBIBYTE, RpcLimits, UnsafeMethods
 from runtime.crypto import KeyPair
@@ -218,15 +221,32 @@ def run(
 
 def start(options: Options) -> int:
     """Run the node that the options describe; return its exit code."""
-    spec = load_spec(options.chain_name)
-    with _base_directory(options) as base_path:
-        config = configure(options, spec, base_path, _stored_key)
-        start_logging(config.log)
-        make_directory(config.chain_path)
-        # The RPC server's packages take half a second to load, which the other commands need not wait for.
-        from node.service import run_node
+    try:
+        with _interruptible():
+            spec = load_spec(options.chain_name)
+            with _base_directory(options) as base_path:
+                return _run(configure(options, spec, base_path, _stored_key))
+    except KeyboardInterrupt:
+        return ExitCode.STOPPED
 
-        return run_node(config)
+
+def _run(config: NodeConfig) -> int:
+    start_logging(config.log)
+    make_directory(config.chain_path)
+    # The RPC server's packages take half a second to load, which the other commands need not wait for.
+    from node.service import run_node
+
+    return run_node(config)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does until the node itself listens to both: leave no directory behind."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -40,7 +40,7 @@ class RefusalReason(StrEnum):
     POOL_FULL = "PoolFull"
 
 
-class PoolRefused(Exception):  # noqa: N818 - an answer, not a fault
+class PoolRefused(Exception):
     """The pool does not take a transaction, which may be valid nevertheless."""
 
     def __init__(self, reason: RefusalReason, detail: str) -> None:

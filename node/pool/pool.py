@@ -124,7 +124,8 @@ class TransactionPool:
     def add(self, valid: ValidTransaction, chain_nonce: Nonce) -> Added:
         """Take a transaction, which may have been validated on an older block.
 
-        `chain_nonce` is the next one of its account at the block that the pool was last told of.
+        `chain_nonce` is the next one of its account, at the block that the pool was last told of or at one that
+        it is about to be told of. The account's other transactions wait for that.
 
         Raises:
             PoolRefused: there is no place for it.
@@ -132,15 +133,11 @@ class TransactionPool:
         """
         contents, nonce = self._contents, valid.nonce
         self.check_new(valid.prepared.hash)
-        if nonce < chain_nonce:
+        queue = contents.queues.get(valid.account)
+        if nonce < chain_nonce or (queue is not None and nonce < queue.start):
             raise InvalidTransaction(InvalidReason.STALE)
         if valid.longevity <= self._height:
             raise InvalidTransaction(InvalidReason.ANCIENT_BIRTH_BLOCK)
-        queue = contents.queues.get(valid.account)
-        if queue is not None and queue.start != chain_nonce:
-            contents.arrange(queue, chain_nonce)
-            self._watchers.flush()
-            queue = contents.queues.get(valid.account)
         next_nonce = chain_nonce if queue is None else queue.next
         self._check_place(valid, queue, is_ready=nonce == next_nonce)
         if queue is None:

@@ -35,7 +35,9 @@ def submit_rating(config: Config, context: Context, origin: Origin, item: int, r
     _rate(config, context, account, ((item, rating),))
 
 
-def submit_ratings(config: Config, context: Context, origin: Origin, ratings: Sequence[tuple[int, int]]) -> None:
+def submit_ratings(
+    config: Config, context: Context, origin: Origin, ratings: Sequence[tuple[int, int]]
+) -> None:
     """Rate several items; all or none."""
     account = ensure_signed(origin)
     if not ratings:
@@ -69,7 +71,9 @@ def get_prediction(context: Context, origin: Origin, item: int) -> None:
     assert isinstance(branch, ModelBranch)
     branch.sync(context.state)
     clipped = min(max(branch.predict(account, item), -ONE), ONE)
-    context.deposit(events.PREDICTION_OBTAINED, account, item, clipped << (PREDICTION_FRACTION_BITS - FRACTION_BITS))
+    context.deposit(
+        events.PREDICTION_OBTAINED, account, item, clipped << (PREDICTION_FRACTION_BITS - FRACTION_BITS)
+    )
 
 
 def register_item(config: Config, context: Context, origin: Origin, title: str) -> None:

@@ -20,9 +20,7 @@ def model_digest(
     i32), user covariance (P i32), item bias (i32), item covariance (P i32), precision rate (i64).
     Shapes: counts (U,), rows (U, D + P + 1), item_ids (I,), totals (I, P + D).
     """
-    users = np.empty(
-        len(accounts), [("account", "V32"), ("count", "<u4"), ("row", "<i4", (rows.shape[1],))]
-    )
+    users = np.empty(len(accounts), [("account", "V32"), ("count", "<u4"), ("row", "<i4", (rows.shape[1],))])
     users["account"] = np.frombuffer(b"".join(accounts), "V32")
     users["count"] = counts
     users["row"] = rows

@@ -8,7 +8,12 @@ _ACCOUNT = Field("account", ACCOUNT_ID, "AccountId")
 _ITEM = Field("item", U64, "u64")
 
 RATING_SUBMITTED = Event(
-    PALLET, INDEX, 0, "RatingSubmitted", (_ACCOUNT, _ITEM, Field("rating", I32, "i32")), "An account rated an item."
+    PALLET,
+    INDEX,
+    0,
+    "RatingSubmitted",
+    (_ACCOUNT, _ITEM, Field("rating", I32, "i32")),
+    "An account rated an item.",
 )
 PREDICTION_OBTAINED = Event(
     PALLET,
@@ -18,7 +23,9 @@ PREDICTION_OBTAINED = Event(
     (_ACCOUNT, _ITEM, Field("prediction", I64, "i64")),
     "The rating that the model expects, on [-1, 1] with 24 fractional bits.",
 )
-RATING_RETRACTED = Event(PALLET, INDEX, 2, "RatingRetracted", (_ACCOUNT, _ITEM), "An account took a rating back.")
+RATING_RETRACTED = Event(
+    PALLET, INDEX, 2, "RatingRetracted", (_ACCOUNT, _ITEM), "An account took a rating back."
+)
 ITEM_REGISTERED = Event(
     PALLET,
     INDEX,

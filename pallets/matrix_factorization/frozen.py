@@ -8,7 +8,7 @@ import numpy as np
 from pallets.matrix_factorization.canonical import Canonical, RatingSet, canonical
 from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.digest import model_digest
-from pallets.matrix_factorization.fixed_point import I32, I64, RatingScale, UNITS, to_fixed
+from pallets.matrix_factorization.fixed_point import I32, I64, UNITS, RatingScale, to_fixed
 from pallets.matrix_factorization.parameters import ModelParameters, decimal
 from pallets.matrix_factorization.posterior import (
     ItemPosteriors,
@@ -102,7 +102,9 @@ def learn_frozen(lists: Lists, config: Config) -> Frozen:
     model = canonical(ratings, config.model)
     rows = as_rows(model.users)
     accounts = [account for account, _ in lists]
-    digest = model_digest(accounts, np.diff(ratings.pointers), rows, model.item_ids, model.totals, model.prior)
+    digest = model_digest(
+        accounts, np.diff(ratings.pointers), rows, model.item_ids, model.totals, model.prior
+    )
     return Frozen(config, model, {account: row for row, account in enumerate(accounts)}, rows, digest)
 
 

@@ -52,7 +52,9 @@ def parameters_of(config: Config) -> Parameters:
     limits = {name: getattr(config, name) for name in _LIMITS}
     scale = config.scale
     return Parameters(
-        rating_min=scale.minimum, rating_max=scale.maximum, rating_step=scale.step, model=config.model, **limits
+        rating_min=scale.minimum,
+        rating_max=scale.maximum,
+        rating_step=scale.step,
+        model=config.model,
+        **limits,
     )
-
-

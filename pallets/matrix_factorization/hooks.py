@@ -68,7 +68,9 @@ def _commit_users(context: Context, branch: ModelBranch, model: Model) -> None:
             if not RATINGS.get(context.state, account).zones:
                 RATINGS.remove(context.state, account)
             continue
-        posterior = _posterior(entry.row[:width], entry.row[width:-1], int(entry.row[-1]), model, context.number)
+        posterior = _posterior(
+            entry.row[:width], entry.row[width:-1], int(entry.row[-1]), model, context.number
+        )
         USER_POSTERIORS.put(context.state, account, posterior)
 
 

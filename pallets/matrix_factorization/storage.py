@@ -9,7 +9,20 @@ from pallets.matrix_factorization.config import MAX_TITLE_BYTES, PALLET
 from pallets.matrix_factorization.ratings import NO_RATINGS, RATING_LIST, RatingList
 from runtime.interface.storage import Hasher, StorageMap, StorageValue
 from runtime.primitives import ZERO_HASH, AccountId, BlockNumber, Hash
-from runtime.scale import ACCOUNT_ID, BLOCK_NUMBER, H256, I32, U32, U64, Codec, Field, PackedArray, Struct, Text, Vec
+from runtime.scale import (
+    ACCOUNT_ID,
+    BLOCK_NUMBER,
+    H256,
+    I32,
+    U32,
+    U64,
+    Codec,
+    Field,
+    PackedArray,
+    Struct,
+    Text,
+    Vec,
+)
 
 _MAX_VECTOR = 1 << 12
 INT32 = np.dtype("<i4")
@@ -109,7 +122,9 @@ RATINGS: StorageMap[AccountId, RatingList] = StorageMap(
     "What each account has rated, with what it takes to recover the sets that the model was learned from.",
     default=NO_RATINGS,
 )
-MODEL: StorageValue[Model] = StorageValue(PALLET, "Model", MODEL_RECORD, "The state of learning.", default=Model())
+MODEL: StorageValue[Model] = StorageValue(
+    PALLET, "Model", MODEL_RECORD, "The state of learning.", default=Model()
+)
 ITEM_COUNT: StorageValue[int] = StorageValue(
     PALLET, "ItemCount", U32, "How many items there are; the next one gets this id.", default=0
 )

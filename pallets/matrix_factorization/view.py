@@ -27,8 +27,8 @@ from pallets.matrix_factorization.frozen import (
     rating_set,
 )
 from pallets.matrix_factorization.items import ItemTable
-from pallets.matrix_factorization.predict import predict as predict_ratings
 from pallets.matrix_factorization.posterior import UserPosteriors, contributions, solve_users
+from pallets.matrix_factorization.predict import predict as predict_ratings
 from pallets.matrix_factorization.ratings import NO_RATINGS, Entries, RatingList, packed
 from pallets.matrix_factorization.statistics import item_changes, user_statistics
 from pallets.matrix_factorization.storage import ITEM_COUNT, MODEL, RATINGS, Model
@@ -104,7 +104,9 @@ class ReadModel:
 
         Shapes: U = len(accounts). Who has no ratings has the prior.
         """
-        return solve_accounts(accounts, [self.users.get(account) for account in accounts], self.frozen, self.items.rows)
+        return solve_accounts(
+            accounts, [self.users.get(account) for account in accounts], self.frozen, self.items.rows
+        )
 
     def digest(self) -> Hash:
         """Return the digest of the model. Takes time in proportion to users and items."""
@@ -153,19 +155,28 @@ class ModelView:
 
 
 def build_view(
-    config: Config, record: Model, frozen: Frozen, records: Records, item_count: int, pending: PendingEpoch | None
+    config: Config,
+    record: Model,
+    frozen: Frozen,
+    records: Records,
+    item_count: int,
+    pending: PendingEpoch | None,
 ) -> ModelView:
     """Derive the working memory from all lists of ratings (accounts ascending)."""
     _, canonical_rows = frozen.item_table(0, item_count)
     entries = user_entries(records, frozen, record.active, canonical_rows)
-    users = {account: entry for (account, _), entry in zip(records, entries, strict=True) if entry is not None}
+    users = {
+        account: entry for (account, _), entry in zip(records, entries, strict=True) if entry is not None
+    }
     table = ItemTable.priors(frozen, item_count)
     if users:
         shares, raters, items, ratings = _visits(list(users.values()), config)
         ids, sums = item_changes(shares, raters, items, ratings, config.model.width)
         raters = np.bincount(items, minlength=item_count)[ids]
         table = table.changed(ids, sums, raters, frozen)
-    return ModelView(config, record, frozen, canonical_rows, AccountMap[UserEntry]().updated(users), table, pending)
+    return ModelView(
+        config, record, frozen, canonical_rows, AccountMap[UserEntry]().updated(users), table, pending
+    )
 
 
 class DigestMismatch(Exception):
@@ -314,4 +325,3 @@ class ModelBranch:
             now = NO_RATINGS.entries if entry is None else entry.ratings.entries
             changed.update((np.setxor1d(packed(self.previous(account)), packed(now)) >> 16).tolist())
         return sorted(changed)
-

@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 
 from pallets.system.storage import INDEX, PALLET
-from runtime.interface.errors import BAD_ORIGIN, CANNOT_LOOKUP, EXHAUSTED, MODULE_ERROR_INDEX, DispatchError, GenericError
+from runtime.interface.errors import (
+    BAD_ORIGIN,
+    CANNOT_LOOKUP,
+    EXHAUSTED,
+    MODULE_ERROR_INDEX,
+    DispatchError,
+    GenericError,
+)
 from runtime.interface.events import Event
 from runtime.interface.system import DispatchInfo
 from runtime.interface.weights import DispatchClass
@@ -105,11 +112,19 @@ EXTRINSIC_FAILED = Event(
     INDEX,
     1,
     "ExtrinsicFailed",
-    (Field("dispatch_error", DISPATCH_ERROR, "DispatchError"), Field("dispatch_info", DISPATCH_INFO, "DispatchInfo")),
+    (
+        Field("dispatch_error", DISPATCH_ERROR, "DispatchError"),
+        Field("dispatch_info", DISPATCH_INFO, "DispatchInfo"),
+    ),
     "The call of an extrinsic failed; it changed nothing but the sender's nonce.",
 )
 NEW_ACCOUNT = Event(
-    PALLET, INDEX, 3, "NewAccount", (Field("account", ACCOUNT_ID, "AccountId"),), "An account sent its first transaction."
+    PALLET,
+    INDEX,
+    3,
+    "NewAccount",
+    (Field("account", ACCOUNT_ID, "AccountId"),),
+    "An account sent its first transaction.",
 )
 REMARKED = Event(
     PALLET,

@@ -1,7 +1,14 @@
 """The pallet as the executive and the runtime see it."""
 
 from pallets.system.calls import CALLS
-from pallets.system.events import EVENTS, EXTRINSIC_FAILED, EXTRINSIC_SUCCESS, NEW_ACCOUNT, record_error, record_info
+from pallets.system.events import (
+    EVENTS,
+    EXTRINSIC_FAILED,
+    EXTRINSIC_SUCCESS,
+    NEW_ACCOUNT,
+    record_error,
+    record_info,
+)
 from pallets.system.storage import (
     ACCOUNT,
     BLOCK_HASH,

@@ -5,8 +5,19 @@ from dataclasses import dataclass, field
 from runtime.header import MAX_DIGEST_ITEMS, DigestItem
 from runtime.interface.storage import Hasher, StorageMap, StorageValue
 from runtime.primitives import ZERO_HASH, AccountId, BlockNumber, Hash, Nonce, twox_128
-from runtime.scale import ACCOUNT_ID, BLOCK_NUMBER, H256, NONCE, U32, UNIT, Codec, Field, Reader, Struct
-from runtime.scale import encode_compact
+from runtime.scale import (
+    ACCOUNT_ID,
+    BLOCK_NUMBER,
+    H256,
+    NONCE,
+    U32,
+    UNIT,
+    Codec,
+    Field,
+    Reader,
+    Struct,
+    encode_compact,
+)
 
 PALLET = "System"
 INDEX = 0
@@ -93,7 +104,11 @@ PARENT_HASH: StorageValue[Hash] = StorageValue(
     PALLET, "ParentHash", H256, "The hash of the block before this one.", default=ZERO_HASH
 )
 DIGEST: StorageValue[Digest] = StorageValue(
-    PALLET, "Digest", DigestCodec(), "The digest of this block's header, without the seal.", default=Digest(())
+    PALLET,
+    "Digest",
+    DigestCodec(),
+    "The digest of this block's header, without the seal.",
+    default=Digest(()),
 )
 EVENT_COUNT: StorageValue[int] = StorageValue(PALLET, "EventCount", U32, "Length of Events.", default=0)
 

@@ -18,7 +18,9 @@ SET = 0
 TIME_KEY = "milliseconds"
 
 MOMENT = Compact(64)
-NOW: StorageValue[int] = StorageValue(PALLET, "Now", U64, "Unix time of this block in milliseconds.", default=0)
+NOW: StorageValue[int] = StorageValue(
+    PALLET, "Now", U64, "Unix time of this block in milliseconds.", default=0
+)
 
 
 def set_time(minimum_period: int, context: Context, origin: Origin, now: int) -> None:
@@ -67,6 +69,8 @@ def timestamp_pallet(genesis_time: int, minimum_period: int) -> Pallet:
         "The time of a block.",
         storage=(NOW,),
         calls=(set_call,),
-        constants=(Constant("MinimumPeriod", U64, minimum_period, "The least time between two blocks, in ms."),),
+        constants=(
+            Constant("MinimumPeriod", U64, minimum_period, "The least time between two blocks, in ms."),
+        ),
         hooks=TimestampHooks(genesis_time),
     )

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpc.limits import DEFAULT_ORIGINS, Origins, RateLimiter, RpcLimits, UnsafeMethods, client_key, is_loopback
+from rpc.limits import (
+    DEFAULT_ORIGINS,
+    Origins,
+    RateLimiter,
+    RpcLimits,
+    UnsafeMethods,
+    client_key,
+    is_loopback,
+)
 from tests.rpc.conftest import Start
 
 

@@ -21,7 +21,8 @@ from runtime.trie import StateVersion, Trie, ordered_root
 from tests.support.memory_state import MemoryState
 
 PAIRS: Mapping[str, KeyPair] = {
-    name: key_pair_from_uri(f"//{name}", Scheme.ED25519) for name in ("Alice", "Bob", "Charlie", "Dave", "Eve")
+    name: key_pair_from_uri(f"//{name}", Scheme.ED25519)
+    for name in ("Alice", "Bob", "Charlie", "Dave", "Eve")
 }
 LIKES = RatingScale(-1, 1, 2)
 STARS = RatingScale(1, 5, 1)
@@ -88,7 +89,14 @@ class SmallChain:
         nonce = Nonce(self.runtime.system.nonce(self.state, pair.public) + ahead)
         version = self.runtime.version
         return sign_extrinsic(
-            pair, call, IMMORTAL, nonce, version.spec_version, version.transaction_version, self.genesis, self.genesis
+            pair,
+            call,
+            IMMORTAL,
+            nonce,
+            version.spec_version,
+            version.transaction_version,
+            self.genesis,
+            self.genesis,
         )
 
     def build(self, *extrinsics: bytes) -> BlockOutcome:

@@ -115,7 +115,9 @@ def test_a_prediction_knows_of_ratings_earlier_in_its_block() -> None:
     before = SmallChain()
     before.block(("Alice", get_prediction(1)))
     apart.block(*ratings)
-    predictions = [event[2]["prediction"] for event in events_of(together)[3] if event[1] == "PredictionObtained"]
+    predictions = [
+        event[2]["prediction"] for event in events_of(together)[3] if event[1] == "PredictionObtained"
+    ]
     alone = [event[2]["prediction"] for event in events_of(before)[1] if event[1] == "PredictionObtained"]
     assert predictions[0] > alone[0] + 1000
     assert together.view.read().digest() == apart.view.read().digest()
@@ -136,7 +138,9 @@ def test_a_prediction_knows_of_ratings_earlier_in_its_block() -> None:
         (register_item("x" * 129), errors.TITLE_TOO_LONG),
     ],
 )
-def test_a_call_that_fails_says_why_and_costs_its_sender_the_nonce_only(call: bytes, error: DispatchError) -> None:
+def test_a_call_that_fails_says_why_and_costs_its_sender_the_nonce_only(
+    call: bytes, error: DispatchError
+) -> None:
     chain = SmallChain()
     before = MODEL.get(chain.state)
     assert chain.block(("Alice", call)) == (error,)
@@ -148,7 +152,10 @@ def test_a_call_that_fails_says_why_and_costs_its_sender_the_nonce_only(call: by
 def test_an_account_has_a_bounded_number_of_ratings() -> None:
     chain = SmallChain(config=Config(LIKES, max_ratings_per_user=2))
     assert chain.block(("Alice", submit_ratings([(0, 1), (1, 1), (2, 1)]))) == (errors.TOO_MANY_RATINGS,)
-    assert chain.block(("Alice", submit_ratings([(0, 1), (1, 1)])), ("Alice", submit_rating(0, -1))) == (None, None)
+    assert chain.block(("Alice", submit_ratings([(0, 1), (1, 1)])), ("Alice", submit_rating(0, -1))) == (
+        None,
+        None,
+    )
     assert ratings_of(chain) == {0: -1, 1: 1}
 
 

@@ -6,7 +6,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pallets.matrix_factorization.ratings import ENTRY, NO_RATINGS, RATING_LIST, Entries, RatingList, RatingListEditor
+from pallets.matrix_factorization.ratings import (
+    ENTRY,
+    NO_RATINGS,
+    RATING_LIST,
+    Entries,
+    RatingList,
+    RatingListEditor,
+)
 
 Change = tuple[int, int | None]
 
@@ -37,7 +44,9 @@ HISTORY = st.lists(st.tuples(CHANGES, st.sampled_from(("nothing", "freeze", "act
 
 @given(HISTORY)
 @settings(max_examples=300)
-def test_the_sets_at_both_freezes_can_be_recovered_after_any_history(history: list[tuple[list[Change], str]]) -> None:
+def test_the_sets_at_both_freezes_can_be_recovered_after_any_history(
+    history: list[tuple[list[Change], str]],
+) -> None:
     ratings, now = NO_RATINGS, {}
     latest = active = 0
     frozen: dict[int, dict[int, int]] = {0: {}}
@@ -95,9 +104,17 @@ def test_the_scale_form_is_that_of_the_declared_types() -> None:
     ratings, _ = edit(ratings, [(7, 1)], latest=2, active=1)
     data = RATING_LIST.encode(ratings)
     assert data.hex() == (
-        "04" "07000000" "0100"  # one entry: item 7, rating 1
+        "04"
+        "07000000"
+        "0100"  # one entry: item 7, rating 1
         "08"  # two zones
-        "01000000" "00000000" "00"  # generation 1: nothing yet
-        "02000000" "01000000" "04" "07000000" "ffff"  # generation 2: one entry, whose value was -1
+        "01000000"
+        "00000000"
+        "00"  # generation 1: nothing yet
+        "02000000"
+        "01000000"
+        "04"
+        "07000000"
+        "ffff"  # generation 2: one entry, whose value was -1
     )
     assert np.array_equal(RATING_LIST.decode(data).entries, np.array([(7, 1)], ENTRY))
