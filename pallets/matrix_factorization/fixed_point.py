@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import numpy.typing as npt
 F64: TypeAlias = npt.NDArray[np.float64]
 I64: TypeAlias = npt.NDArray[np.int64]
 I32: TypeAlias = npt.NDArray[np.int32]
+Rating = TypeVar("Rating", int, npt.NDArray[np.int64])
 
 FRACTION_BITS = 20
 ONE = 1 << FRACTION_BITS
@@ -112,8 +113,8 @@ class RatingScale:
         """Whether the rating is one of the scale's values."""
         return self.minimum <= rating <= self.maximum and (rating - self.minimum) % self.step == 0
 
-    def to_units(self, rating: int) -> int:
-        """Units of 1/128 of an accepted rating: -128 at the minimum, 128 at the maximum."""
+    def to_units(self, rating: Rating) -> Rating:
+        """Units of 1/128 of accepted ratings, one or an array: -128 at the minimum, 128 at the maximum."""
         return UNITS * (2 * rating - self.minimum - self.maximum) // (self.maximum - self.minimum)
 
     def from_units(self, units: int) -> int:

@@ -8,12 +8,12 @@ import numpy as np
 from pallets.matrix_factorization.canonical import Canonical, RatingSet, canonical
 from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.digest import model_digest
-from pallets.matrix_factorization.fixed_point import I32, I64, UNITS, RatingScale, to_fixed
-from pallets.matrix_factorization.parameters import ModelParameters, decimal
+from pallets.matrix_factorization.fixed_point import I32, I64, RatingScale
+from pallets.matrix_factorization.parameters import ModelParameters
 from pallets.matrix_factorization.posterior import (
-    ItemPosteriors,
     Prior,
     UserPosteriors,
+    initial_precision,
     item_prior_means,
     item_rows,
     solve_items,
@@ -25,11 +25,6 @@ from runtime.primitives import AccountId, Hash
 Lists = Sequence[tuple[AccountId, Entries]]
 
 
-def to_units(ratings: I64, scale: RatingScale) -> I64:
-    """Ratings of the chain's scale in units of 1/128 on [-1, 1]. Exact, any shape."""
-    return UNITS * (2 * ratings - scale.minimum - scale.maximum) // (scale.maximum - scale.minimum)
-
-
 def rating_set(lists: Sequence[Entries], scale: RatingScale) -> RatingSet:
     """Join the lists of some users, one after the other, for the solvers."""
     entries = np.concatenate(lists) if lists else np.empty(0, ENTRY)
@@ -37,7 +32,7 @@ def rating_set(lists: Sequence[Entries], scale: RatingScale) -> RatingSet:
     return RatingSet(
         pointers=pointers_of(counts),
         items=entries["item"].astype(np.int64),
-        ratings=to_units(entries["rating"].astype(np.int64), scale),
+        ratings=scale.to_units(entries["rating"].astype(np.int64)),
     )
 
 
@@ -80,20 +75,17 @@ class Frozen:
         row = self.user_row(account)
         if row is not None:
             return int(row[-1])
-        initial = np.array([decimal(self.config.model.initial_precision_ppm)])
-        return int(to_fixed(initial)[0])
+        return int(initial_precision(1, self.config.model)[0])
 
-    def item_table(self, first: int, stop: int) -> tuple[ItemPosteriors, I64]:
-        """Posteriors and rows of the items `first` to `stop`; those without ratings in the set have their prior."""
+    def item_rows(self, first: int, stop: int) -> I64:
+        """What users see of the items `first` to `stop`; those without ratings in the set have their prior."""
         parameters = self.config.model
         ids = np.arange(first, stop, dtype=np.int64)
         nothing = np.zeros((ids.size, parameters.packed + parameters.width), np.int64)
-        items = solve_items(nothing, item_prior_means(ids, parameters), self.prior)
+        rows = item_rows(solve_items(nothing, item_prior_means(ids, parameters), self.prior))
         low, high = np.searchsorted(self.canonical.item_ids, (first, stop))
-        known = self.canonical.item_ids[low:high] - first
-        items.mean[known] = self.canonical.items.mean[low:high]
-        items.covariance[known] = self.canonical.items.covariance[low:high]
-        return items, item_rows(items)
+        rows[self.canonical.item_ids[low:high] - first] = self.canonical.rows[low:high]
+        return rows
 
 
 def learn_frozen(lists: Lists, config: Config) -> Frozen:

@@ -24,6 +24,7 @@ from runtime.scale import (
     Vec,
 )
 
+GENESIS = BlockNumber(0)
 _MAX_VECTOR = 1 << 12
 INT32 = np.dtype("<i4")
 
@@ -61,12 +62,12 @@ class Model:
 
     generation: int = 0
     active: int = 0
-    due: BlockNumber = BlockNumber(0)
+    due: BlockNumber = GENESIS
     frozen_ratings: int = 0
     ratings: int = 0
     drift: int = 0
     users: int = 0
-    last_change: BlockNumber = BlockNumber(0)
+    last_change: BlockNumber = GENESIS
     digest: Hash = ZERO_HASH
 
     @property

@@ -30,7 +30,7 @@ from pallets.matrix_factorization.items import ItemTable
 from pallets.matrix_factorization.posterior import UserPosteriors, contributions, solve_users
 from pallets.matrix_factorization.predict import predict as predict_ratings
 from pallets.matrix_factorization.ratings import NO_RATINGS, Entries, RatingList, packed
-from pallets.matrix_factorization.statistics import item_changes, user_statistics
+from pallets.matrix_factorization.statistics import RatingSet, exchange, item_changes, user_statistics
 from pallets.matrix_factorization.storage import ITEM_COUNT, MODEL, RATINGS, Model
 from runtime.interface.state import StateReader
 from runtime.overlay import Overlay
@@ -124,13 +124,20 @@ def _row_table(entries: Sequence[UserEntry], config: Config) -> I32:
     return np.array([entry.row for entry in entries], np.int32).reshape(len(entries), columns)
 
 
-def _visits(entries: Sequence[UserEntry], config: Config) -> tuple[I64, I64, I64, I64]:
-    """Contributions of users and their visits of items: (contributions, raters, items, ratings)."""
-    users = from_rows(_row_table(entries, config), config.model)
-    ratings = rating_set([entry.ratings.entries for entry in entries], config.scale)
-    counts = np.diff(ratings.pointers)
-    shares = contributions(users, counts, config.model)
-    return shares, np.repeat(np.arange(counts.size), counts), ratings.items, ratings.ratings
+def _shares(entries: Sequence[UserEntry | None], config: Config) -> I64:
+    """What users contribute to each of their items. Shape (U, P + D); a line of zeros for who has no ratings."""
+    present = np.array([index for index, entry in enumerate(entries) if entry is not None], np.int64)
+    known = [entry for entry in entries if entry is not None]
+    users = from_rows(_row_table(known, config), config.model)
+    counts = np.array([entry.ratings.entries.size for entry in known], np.int64)
+    shares = np.zeros((len(entries), config.model.packed + config.model.width), np.int64)
+    shares[present] = contributions(users, counts, config.model)
+    return shares
+
+
+def _set_of(entries: Sequence[UserEntry | None], config: Config) -> RatingSet:
+    lists = [NO_RATINGS.entries if entry is None else entry.ratings.entries for entry in entries]
+    return rating_set(lists, config.scale)
 
 
 @dataclass(slots=True)
@@ -163,16 +170,18 @@ def build_view(
     pending: PendingEpoch | None,
 ) -> ModelView:
     """Derive the working memory from all lists of ratings (accounts ascending)."""
-    _, canonical_rows = frozen.item_table(0, item_count)
+    canonical_rows = frozen.item_rows(0, item_count)
     entries = user_entries(records, frozen, record.active, canonical_rows)
     users = {
         account: entry for (account, _), entry in zip(records, entries, strict=True) if entry is not None
     }
     table = ItemTable.priors(frozen, item_count)
     if users:
-        shares, raters, items, ratings = _visits(list(users.values()), config)
-        ids, sums = item_changes(shares, raters, items, ratings, config.model.width)
-        raters = np.bincount(items, minlength=item_count)[ids]
+        ratings = _set_of(entries, config)
+        owners = np.repeat(np.arange(len(entries)), np.diff(ratings.pointers))
+        shares = _shares(entries, config)
+        ids, sums = item_changes(shares, owners, ratings.items, ratings.ratings, config.model.width)
+        raters = np.bincount(ratings.items, minlength=item_count)[ids]
         table = table.changed(ids, sums, raters, frozen)
     return ModelView(
         config, record, frozen, canonical_rows, AccountMap[UserEntry]().updated(users), table, pending
@@ -269,7 +278,7 @@ class ModelBranch:
     def _grow(self, item_count: int) -> None:
         """Make room for items that were registered in this block."""
         if item_count > self._items.size:
-            items, rows = self.frozen.item_table(self._items.size, item_count)
+            rows = self.frozen.item_rows(self._items.size, item_count)
             self._canonical_rows = np.concatenate((self._canonical_rows, rows))
             self._items = self._items.grown(self.frozen, item_count)
 
@@ -277,15 +286,12 @@ class ModelBranch:
         """Take back what these accounts contributed and add what they contribute now."""
         before = [self.user(account) for account, _ in records]
         after = user_entries(records, self.frozen, self.active, self._canonical_rows)
-        old = [entry for entry in before if entry is not None]
-        new = [entry for entry in after if entry is not None]
-        shares, raters, items, ratings = _visits(old + new, self.config)
-        shares[: len(old)] *= -1
-        ids, sums = item_changes(shares, raters, items, ratings, self.config.model.width)
-        positions, leaves = np.searchsorted(ids, items), raters < len(old)
-        arrived = np.bincount(positions[~leaves], minlength=ids.size)
-        left = np.bincount(positions[leaves], minlength=ids.size)
-        self._items = self._items.changed(ids, sums, arrived - left, self.frozen)
+        old, new = _set_of(before, self.config), _set_of(after, self.config)
+        shares = _shares(before, self.config), _shares(after, self.config)
+        ids, sums = exchange(*shares, old, new, self.config.model.width)
+        size = self._items.size
+        raters = np.bincount(new.items, minlength=size) - np.bincount(old.items, minlength=size)
+        self._items = self._items.changed(ids, sums, raters[ids], self.frozen)
         self._users.update((account, entry) for (account, _), entry in zip(records, after, strict=True))
 
     def all_records(self) -> Records:
