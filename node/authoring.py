@@ -46,12 +46,12 @@ async def seal_instantly(
 ) -> None:
     """Make a block whenever a transaction is ready."""
     while True:
-        if not has_ready():
-            with trio.move_on_after(LEARNING_PAUSE if is_learning() else float("inf")):
+        with trio.move_on_after(LEARNING_PAUSE if is_learning() else float("inf")):
+            # The bell may have been rung for what is in a block by now.
+            while not has_ready():
                 await ready.wait()
-            if not has_ready() and not is_learning():
-                continue
-        await produce()
+        if has_ready() or is_learning():
+            await produce()
 
 
 async def seal_by_interval(produce: ProduceBlock, seconds: float) -> None:

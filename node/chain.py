@@ -79,6 +79,7 @@ class Chain:
         head = database.head()
         self._models: OrderedDict[Hash, ReadModel] = OrderedDict()
         self._models_lock = threading.Lock()
+        self._deriving = threading.Lock()
         self._publish(head, derive_view(database.state_at(head.hash), config))
 
     @classmethod
@@ -155,21 +156,22 @@ class Chain:
             UnknownBlock, StatePruned: see `ChainDatabase.state_at`.
         """
         state = self.database.state_at(block)
-        snapshot = self.snapshot
-        view = snapshot.view if block == snapshot.best.hash else derive_view(state, self.config)
+        prepared = self.runtime.prepare(raw)
+        if prepared.signature is None:
+            raise InvalidTransaction(InvalidReason.UNSIGNED)
+        snapshot, known = self.snapshot, self._learned()
+        view = snapshot.view if block == snapshot.best.hash else derive_view(state, self.config, known)
         ref = BlockRef(NUMBER.get(state), block)
         execution = self.runtime.open_block(state, ref, view)
         execution.apply_inherents({TIME_KEY: NOW.get(state) + self.spec.minimum_period})
-        return execution.apply(self.runtime.prepare(raw))
+        return execution.apply(prepared)
 
     def revert(self) -> Block:
         """Take the head back; its parent is the head again."""
         block = self.database.revert_head()
         head = self.database.head()
         frozen = self.snapshot.view.frozen
-        self._publish(
-            head, derive_view(self.database.state_at(head.hash), self.config, {frozen.digest: frozen})
-        )
+        self._publish(head, derive_view(self.database.state_at(head.hash), self.config, {frozen.digest: frozen}))
         return block
 
     def model_at(self, block: Hash) -> ReadModel:
@@ -178,15 +180,19 @@ class Chain:
         Raises:
             UnknownBlock, StatePruned: see `ChainDatabase.state_at`.
         """
-        with self._models_lock:
-            model = self._models.get(block)
-        if model is not None:
+        # One at a time: readers who ask for old blocks must not take the whole machine.
+        with self._deriving:
+            with self._models_lock:
+                model = self._models.get(block)
+            if model is None:
+                model = derive_view(self.database.state_at(block), self.config, self._learned()).read()
+            self._keep(block, model)
             return model
-        state = self.database.state_at(block)
-        known = {kept.frozen.digest: kept.frozen for kept in tuple(self._models.values())}
-        model = derive_view(state, self.config, known).read()
-        self._keep(block, model)
-        return model
+
+    def _learned(self) -> dict[Hash, Frozen]:
+        """Return the canonical models at hand, by digest."""
+        with self._models_lock:
+            return {kept.frozen.digest: kept.frozen for kept in self._models.values()}
 
     def _commit(self, outcome: BlockOutcome) -> NewHead:
         """Write a block that ran, then publish it."""

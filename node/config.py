@@ -83,7 +83,9 @@ class Options:
     @property
     def chain_name(self) -> str:
         """The chain that is meant."""
-        return self.chain or (_DEV_CHAIN if self.dev else DEFAULT_CHAIN)
+        if self.chain is not None:
+            return self.chain
+        return _DEV_CHAIN if self.dev else DEFAULT_CHAIN
 
     @property
     def is_temporary(self) -> bool:
@@ -150,9 +152,7 @@ def keystore_path(base_path: Path, spec: ChainSpec) -> Path:
     return chain_path(base_path, spec) / "keystore"
 
 
-def configure(
-    options: Options, spec: ChainSpec, base_path: Path, stored_key: Callable[[Path], KeyPair]
-) -> NodeConfig:
+def configure(options: Options, spec: ChainSpec, base_path: Path, stored_key: Callable[[Path], KeyPair]) -> NodeConfig:
     """Work out what the options mean; what one implies counts where nothing was said.
 
     `stored_key` gives the producer's key from a keystore; it is asked only if no option names one.
@@ -176,7 +176,7 @@ def configure(
         key = stored_key(keystore_path(base_path, spec))
     return NodeConfig(
         spec=spec,
-        name=_node_name(options.name or key_name or DEFAULT_NAME),
+        name=_node_name(key_name or DEFAULT_NAME if options.name is None else options.name),
         base_path=base_path,
         is_temporary=options.is_temporary,
         producer=key,
@@ -242,9 +242,7 @@ def parse_origins(text: str) -> tuple[str, ...]:
         return origins
     for origin in origins:
         if _ORIGIN.fullmatch(origin) is None:
-            raise UsageError(
-                f"--rpc-cors: {origin!r} is no origin such as https://example.org or http://localhost:*"
-            )
+            raise UsageError(f"--rpc-cors: {origin!r} is no origin such as https://example.org or http://localhost:*")
     return origins
 
 
@@ -253,9 +251,7 @@ def parse_pruning(text: str) -> int | None:
     if text == "archive":
         return None
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:11]) <= _MAX_PRUNING:
-        raise UsageError(
-            f"--state-pruning: must be archive or a number from 1 to {_MAX_PRUNING}, not {text!r}"
-        )
+        raise UsageError(f"--state-pruning: must be archive or a number from 1 to {_MAX_PRUNING}, not {text!r}")
     return int(text)
 
 

@@ -4,7 +4,8 @@ Means and deviations of predictions are on the chain's rating scale; biases, fea
 are on the model's own scale, on which ratings span [-1, 1].
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,12 +24,27 @@ from pallets.matrix_factorization.posterior import UserPosteriors
 from pallets.matrix_factorization.predict import Predictions, ScaledPredictions, on_scale, predict
 from pallets.matrix_factorization.storage import ITEMS
 from pallets.matrix_factorization.view import ReadModel
+from pallets.system.storage import NUMBER
 from rpc.errors import state_pruned, unknown_block, unknown_item
 from rpc.service import JsonObject, RecommendOptions, RecommendOrder
 from runtime.interface.state import StateReader
 from runtime.keys import ss58_encode
 from runtime.primitives import AccountId, BlockRef, Hash, to_hex
 from storage.chain_db import StatePruned, UnknownBlock
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """A block with its model and its state, which stay as they are while the chain moves on."""
+
+    ref: BlockRef
+    model: ReadModel
+    state: StateReader
+
+    def title(self, item: int) -> str:
+        """Return an item's title, empty if there is no such item."""
+        entry = ITEMS.find(self.state, item)
+        return "" if entry is None else entry.title
 
 
 class ModelQueries:
@@ -41,15 +57,15 @@ class ModelQueries:
 
     def predict(self, account: AccountId, item: int, at: Hash | None) -> JsonObject:
         """One rating's predicted mean and spread."""
-        ref, model = self._model(at)
+        moment = self._moment(at)
+        model = moment.model
         _check_item(model, item)
-        return self._predictions(ref, model, account, np.array([item]))[0]
+        return self._predictions(moment, account, np.array([item]))[0]
 
-    def predict_batch(
-        self, accounts: Sequence[AccountId], items: Sequence[int], at: Hash | None
-    ) -> JsonObject:
+    def predict_batch(self, accounts: Sequence[AccountId], items: Sequence[int], at: Hash | None) -> JsonObject:
         """Means and spreads of many pairs."""
-        ref, model = self._model(at)
+        moment = self._moment(at)
+        model = moment.model
         for index, item in enumerate(items):
             _check_item(model, item, index)
         unique = sorted(set(accounts))
@@ -59,13 +75,14 @@ class ModelQueries:
         paired = UserPosteriors(users.mean[lines], users.covariance[lines], users.precision[lines])
         predictions = predict(paired, model.items.posteriors(np.array(items, np.int64)))
         scaled = on_scale(predictions, model.config.scale)
-        return {"mean": scaled.mean.tolist(), "std": scaled.deviation.tolist(), "block": _block(ref)}
+        return {"mean": scaled.mean.tolist(), "std": scaled.deviation.tolist(), "block": _block(moment.ref)}
 
     def recommend(
         self, account: AccountId, count: int, options: RecommendOptions, at: Hash | None
     ) -> Sequence[JsonObject]:
         """The items with the best predictions, best first, ties by ascending item."""
-        ref, model = self._model(at)
+        moment = self._moment(at)
+        model = moment.model
         eligible = model.items.raters >= options.min_ratings
         if not options.include_rated and (entry := model.users.get(account)) is not None:
             eligible[entry.ratings.entries["item"]] = False
@@ -76,11 +93,12 @@ class ModelQueries:
             sign = 1.0 if options.order is RecommendOrder.OPTIMISTIC else -1.0
             score = score + sign * np.sqrt(from_fixed(predictions.variance))
         best = items[np.lexsort((items, -score))[:count]]
-        return self._predictions(ref, model, account, best)
+        return self._predictions(moment, account, best)
 
     def similar_items(self, item: int, count: int, at: Hash | None) -> Sequence[JsonObject]:
         """The items whose features point most nearly the same way (cosine of the posterior means)."""
-        ref, model = self._model(at)
+        moment = self._moment(at)
+        model = moment.model
         _check_item(model, item)
         features = from_fixed(model.items.mean[:, 1:])
         lengths = np.sqrt(np.sum(features * features, axis=1))
@@ -88,17 +106,17 @@ class ModelQueries:
         cosine = products / np.maximum(lengths * lengths[item], np.finfo(np.float64).tiny)
         others = np.delete(np.arange(model.items.size), item)
         nearest = others[np.lexsort((others, -cosine[others]))[:count]]
-        title = self._titles(ref)
         return [
-            {"item": int(other), "title": title(int(other)), "similarity": float(cosine[other])}
+            {"item": int(other), "title": moment.title(int(other)), "similarity": float(cosine[other])}
             for other in nearest
         ]
 
     def item(self, item: int, at: Hash | None) -> JsonObject:
         """What the model knows of an item."""
-        ref, model = self._model(at)
+        moment = self._moment(at)
+        model = moment.model
         _check_item(model, item)
-        entry = ITEMS.find(self._state(ref.hash), item)
+        entry = ITEMS.find(moment.state, item)
         assert entry is not None, "every id below the count is registered"
         bias, features = _moments(model.items.mean[item], model.items.covariance[item])
         return {
@@ -108,43 +126,46 @@ class ModelQueries:
             "ratings": int(model.items.raters[item]),
             "bias": bias,
             "features": features,
-            "block": _block(ref),
+            "block": _block(moment.ref),
         }
 
     def items(self, start: int, count: int, at: Hash | None) -> JsonObject:
         """The items from id `start` on."""
-        ref, model = self._model(at)
-        title = self._titles(ref)
+        moment = self._moment(at)
+        model = moment.model
         page = []
         for item in range(start, min(start + count, model.items.size)):
             bias, _ = _moments(model.items.mean[item], model.items.covariance[item])
             page.append(
-                {"item": item, "title": title(item), "ratings": int(model.items.raters[item]), "bias": bias}
+                {"item": item, "title": moment.title(item), "ratings": int(model.items.raters[item]), "bias": bias}
             )
         return {"total": model.items.size, "items": page}
 
     def user(self, account: AccountId, at: Hash | None) -> JsonObject:
         """What the model knows of an account."""
-        ref, model = self._model(at)
+        moment = self._moment(at)
+        model = moment.model
         entry = model.users.get(account)
         entries = [] if entry is None else sorted(entry.ratings.entries.tolist())
-        title = self._titles(ref)
         users = model.posteriors([account])
         bias, features = _moments(users.mean[0], users.covariance[0])
         return {
             "account": ss58_encode(account),
-            "ratings": [{"item": item, "title": title(item), "rating": rating} for item, rating in entries],
+            "ratings": [{"item": item, "title": moment.title(item), "rating": rating} for item, rating in entries],
             "bias": bias,
             "features": features,
             "noise": float(1.0 / np.sqrt(from_fixed(users.precision)[0])),
-            "block": _block(ref),
+            "block": _block(moment.ref),
         }
 
     def model(self, at: Hash | None) -> JsonObject:
         """The model as a whole, with its digest."""
-        ref, model = self._model(at)
-        summary = model_summary(self._chain.spec, ref, model)
-        return summary if summary["digest"] else {**summary, "digest": to_hex(self._digest(ref.hash, model))}
+        moment = self._moment(at)
+        model = moment.model
+        summary = model_summary(self._chain.spec, moment.ref, model)
+        if summary["digest"] is not None:
+            return summary
+        return {**summary, "digest": to_hex(self._digest(moment.ref.hash, model))}
 
     def _digest(self, block: Hash, model: ReadModel) -> Hash:
         """The model's digest, computed once a block."""
@@ -154,19 +175,18 @@ class ModelQueries:
             self._digests = {**dict(list(self._digests.items())[-7:]), block: digest}
         return digest
 
-    def _predictions(
-        self, ref: BlockRef, model: ReadModel, account: AccountId, items: I64
-    ) -> list[JsonObject]:
+    def _predictions(self, moment: _Moment, account: AccountId, items: I64) -> list[JsonObject]:
         """Predictions of one account for some items, in full."""
+        model = moment.model
         predictions = predict(model.posteriors([account]), model.items.posteriors(items))
         scaled = on_scale(predictions, model.config.scale)
-        title, entry = self._titles(ref), model.users.get(account)
+        entry = model.users.get(account)
         rated = {} if entry is None else dict(entry.ratings.entries.tolist())
-        common = {"canonical": model.record.is_canonical, "block": _block(ref)}
+        common = {"canonical": model.record.is_canonical, "block": _block(moment.ref)}
         return [
             {
                 "item": item,
-                "title": title(item),
+                "title": moment.title(item),
                 **_distribution(scaled, line),
                 "rated": rated.get(item),
                 "userRatings": len(rated),
@@ -177,33 +197,19 @@ class ModelQueries:
             for line, item in enumerate(items.tolist())
         ]
 
-    def _model(self, at: Hash | None) -> tuple[BlockRef, ReadModel]:
-        """Find the model at a block."""
+    def _moment(self, at: Hash | None) -> _Moment:
+        """Find a block's model and state; a model may be remembered for longer than its state is kept."""
         snapshot = self._chain.snapshot
-        if at is None or at == snapshot.best.hash:
-            return snapshot.best, snapshot.model
-        header = self._chain.database.header(at)
-        if header is None:
-            raise unknown_block(at)
+        block = snapshot.best.hash if at is None else at
         try:
-            return BlockRef(header.number, at), self._chain.model_at(at)
+            state = self._chain.database.state_at(block)
+            if block == snapshot.best.hash:
+                return _Moment(snapshot.best, snapshot.model, state)
+            return _Moment(BlockRef(NUMBER.get(state), block), self._chain.model_at(block), state)
         except UnknownBlock:
-            raise unknown_block(at) from None
+            raise unknown_block(block) from None
         except StatePruned:
-            raise state_pruned(at) from None
-
-    def _state(self, block: Hash) -> StateReader:
-        return self._chain.database.state_at(block)
-
-    def _titles(self, ref: BlockRef) -> Callable[[int], str]:
-        """Return a look-up of titles at a block."""
-        state = self._state(ref.hash)
-
-        def title(item: int) -> str:
-            entry = ITEMS.find(state, item)
-            return "" if entry is None else entry.title
-
-        return title
+            raise state_pruned(block) from None
 
 
 def model_summary(spec: ChainSpec, ref: BlockRef, model: ReadModel) -> JsonObject:

@@ -28,6 +28,7 @@ from runtime.extrinsic import extrinsic_hash
 from runtime.interface.errors import InvalidTransaction
 from runtime.keys import ss58_encode
 from runtime.primitives import AccountId, BlockNumber, Hash, to_hex
+from storage.errors import StorageError
 from storage.leveldb import LevelDbStore
 
 log = logging.getLogger(__name__)
@@ -104,7 +105,8 @@ class Node:
     def _follow(self, head: NewHead) -> None:
         """Let pool, subscribers and the log know of a new head."""
         validator = self._chain.validator()
-        hashes = [extrinsic_hash(raw) for raw in head.block.extrinsics]
+        transactions = head.block.extrinsics[len(self._chain.runtime.inherents) :]
+        hashes = [extrinsic_hash(raw) for raw in transactions]
         self._pool.on_block(head.ref, hashes, validator.nonce)
         self._pool.on_finalized(head.ref.hash, hashes)
         for event in self._events(head):
@@ -115,7 +117,7 @@ class Node:
             "block %d %s: %d transactions%s, %d ratings in all, %d waiting",
             head.ref.number,
             to_hex(head.ref.hash)[:10],
-            len(hashes) - 1,
+            len(hashes),
             f" ({head.failed} failed)" if head.failed else "",
             self._chain.snapshot.model.record.ratings,
             len(self._pool),
@@ -148,7 +150,7 @@ class Node:
             if self._pool.has_ready:
                 self._has_ready.ring()
 
-    def _check(self, batch: list[Submission]) -> list[ValidTransaction | InvalidTransaction]:
+    def _check(self, batch: list[Submission]) -> list[ValidTransaction | Exception]:
         """Decode and validate, in any thread."""
         validator = self._chain.validator(self._signatures)
         return [_checked(self._chain, validator, submission.raw) for submission in batch]
@@ -156,16 +158,18 @@ class Node:
     def _admit(
         self,
         submission: Submission,
-        checked: ValidTransaction | InvalidTransaction,
+        checked: ValidTransaction | Exception,
         validator: TransactionValidator,
     ) -> Hash | Exception:
         """Put a checked transaction into the pool; the head may have moved since the check."""
         try:
-            if isinstance(checked, InvalidTransaction):
+            if isinstance(checked, Exception):
                 raise checked
             self._pool.add(checked, validator.nonce(checked.account))
         except (InvalidTransaction, PoolRefused) as error:
             return as_rpc_error(error, extrinsic_hash(submission.raw))
+        except Exception as error:
+            return error
         if submission.listener is not None:
             self._pool.watch(checked.prepared.hash, submission.listener)
         return checked.prepared.hash
@@ -242,6 +246,9 @@ async def _run(config: NodeConfig, chain: Chain, sockets: list[socket.socket]) -
             nursery.start_soon(node.run)
             await stopped.wait()
             nursery.cancel_scope.cancel()
+    except* StorageError as group:
+        # What was reported is on disk; the rest is not, and nothing can be added to it.
+        failure.append(f"the database failed: {group.exceptions[0]}")
     finally:
         server.stop()
     if failure:

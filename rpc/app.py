@@ -168,10 +168,14 @@ class RpcServer:
         if self._failure is not None:
             raise RuntimeError(f"the RPC server did not start: {self._failure}")
 
-    def stop(self, timeout: float = _STOP_PATIENCE) -> bool:
-        """Close all connections and end the thread; whether it ended in time."""
+    def ask_to_stop(self) -> None:
+        """Begin to stop; `stop` waits until that is done."""
         self._stopping = True
         self._server.should_exit = True
+
+    def stop(self, timeout: float = _STOP_PATIENCE) -> bool:
+        """Close all connections and end the thread; whether it ended in time."""
+        self.ask_to_stop()
         self._thread.join(timeout)
         if self._thread.is_alive():
             log.error("the RPC server did not stop within %g seconds", timeout)

@@ -69,9 +69,7 @@ class RpcClient:
             raise self._nonsense()
         return _result(answer)
 
-    def batch(
-        self, calls: Sequence[tuple[str, Sequence[object]]], *, timeout: float | None = None
-    ) -> list[Any]:
+    def batch(self, calls: Sequence[tuple[str, Sequence[object]]], *, timeout: float | None = None) -> list[Any]:
         """The results of many calls sent as one, in their order; for a failed call its `RpcError`."""
         if not calls:
             return []
@@ -128,9 +126,7 @@ class RpcClient:
         message = _decode(self._transport.receive(deadline - time.monotonic()))
         if isinstance(message, Mapping) and "method" in message:
             params = message.get("params")
-            if isinstance(params, Mapping) and (
-                target := self._subscriptions.get(str(params.get("subscription")))
-            ):
+            if isinstance(params, Mapping) and (target := self._subscriptions.get(str(params.get("subscription")))):
                 target.push(params.get("result"))
             return None
         if not isinstance(message, Mapping | list):

@@ -157,9 +157,7 @@ class _Pending:
 
     __slots__ = ("awaitable", "identifier", "method", "wanted")
 
-    def __init__(
-        self, identifier: object, wanted: bool, method: Method, awaitable: Awaitable[object]
-    ) -> None:
+    def __init__(self, identifier: object, wanted: bool, method: Method, awaitable: Awaitable[object]) -> None:
         self.identifier = identifier
         self.wanted = wanted
         self.method = method
@@ -182,9 +180,7 @@ class Dispatcher:
     @property
     def methods(self) -> Sequence[Method]:
         """All methods, sorted by name, each once."""
-        return sorted(
-            {method.name: method for method in self._methods.values()}.values(), key=lambda m: m.name
-        )
+        return sorted({method.name: method for method in self._methods.values()}.values(), key=lambda m: m.name)
 
     def names(self, *, unsafe: bool) -> list[str]:
         """The sorted names and aliases of methods that can be called, the unsafe ones only if they may be."""
@@ -373,9 +369,7 @@ def _by_position(params: tuple[Param, ...], given: dict[str, object]) -> list[ob
     names = [param.name for param in params]
     for name in given:
         if name not in names:
-            raise invalid_params(
-                f"there is no parameter {clip(name)}: known are {', '.join(names) or 'none'}"
-            )
+            raise invalid_params(f"there is no parameter {clip(name)}: known are {', '.join(names) or 'none'}")
     for param in params:
         if param.required and param.name not in given:
             raise invalid_params(f"parameter {param.name} is missing")

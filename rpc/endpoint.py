@@ -49,9 +49,7 @@ class Endpoint:
         cors: Headers = []
         if origin is not None:
             if not self._origins.allows(origin, host):
-                return await _respond(
-                    send, 403, f"web pages of {_shown(origin)} may not call this node\n".encode()
-                )
+                return await _respond(send, 403, f"web pages of {_shown(origin)} may not call this node\n".encode())
             shown = "*" if self._origins.all else origin
             cors = [(b"access-control-allow-origin", shown.encode("latin-1")), (b"vary", b"origin")]
         if scope["method"] == "OPTIONS":
@@ -62,9 +60,7 @@ class Endpoint:
             fault = _refusal(too_many("bytes in the request", limit))
             # The rest of the body may be on its way: the connection can carry no other request.
             return await _respond(send, 413, fault, [*cors, _JSON, _CLOSE])
-        outcome = self._dispatcher.dispatch(
-            body, Call(self._server, self._server.service, self._client(scope))
-        )
+        outcome = self._dispatcher.dispatch(body, Call(self._server, self._server.service, self._client(scope)))
         answer = outcome if isinstance(outcome, bytes | None) else await outcome
         if answer is None:
             return await _respond(send, 204, b"", cors)
@@ -240,9 +236,7 @@ async def _read(receive: Receive, limit: int) -> bytes | None:
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def _respond(
-    send: Send, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]] = (_TEXT,)
-) -> None:
+async def _respond(send: Send, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]] = (_TEXT,)) -> None:
     length = [(b"content-length", b"%d" % len(body))] if status != 204 else []
     await send({"type": "http.response.start", "status": status, "headers": [*headers, *length]})
     await send({"type": "http.response.body", "body": body})

@@ -115,9 +115,7 @@ def named_error(reason: Reason, message: str, **details: object) -> RpcError:
 
 def unknown_runtime_call(name: str) -> RpcError:
     """-32601: the runtime has no API of this name."""
-    return named_error(
-        Reason.METHOD_NOT_FOUND, f"the runtime has no function {name[:100]}", function=name[:100]
-    )
+    return named_error(Reason.METHOD_NOT_FOUND, f"the runtime has no function {name[:100]}", function=name[:100])
 
 
 def invalid_params(message: str) -> RpcError:
@@ -147,9 +145,7 @@ def temporarily_banned() -> RpcError:
 
 def already_imported(extrinsic: Hash) -> RpcError:
     """1013: the pool holds the transaction."""
-    return error(
-        Reason.ALREADY_IMPORTED, "Transaction Already Imported", f"[{to_hex(extrinsic)}] Already Imported"
-    )
+    return error(Reason.ALREADY_IMPORTED, "Transaction Already Imported", f"[{to_hex(extrinsic)}] Already Imported")
 
 
 def priority_too_low(has: int, needs: int) -> RpcError:

@@ -84,9 +84,7 @@ class Origins:
         """Compile the list; "all" or "*" in it allows every page."""
         self.all = any(entry in ("all", "*") for entry in allowed)
         # An origin is followed by nothing, so only a port can stand for the star.
-        alternatives = "|".join(
-            re.escape(entry.rstrip("/")).replace(r":\*", r"(:\d{1,5})?") for entry in allowed
-        )
+        alternatives = "|".join(re.escape(entry.rstrip("/")).replace(r":\*", r"(:\d{1,5})?") for entry in allowed)
         self._pattern = re.compile(f"(?:{alternatives})", re.IGNORECASE) if alternatives else None
 
     def allows(self, origin: str, host: str) -> bool:
@@ -113,9 +111,7 @@ class RateLimiter:
     full bucket when it comes again.
     """
 
-    def __init__(
-        self, rate: float, *, capacity: int = 16_384, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, rate: float, *, capacity: int = 16_384, clock: Callable[[], float] = time.monotonic) -> None:
         """`rate` calls a second for each client."""
         self.rate = rate
         self._burst = max(rate, 1.0)

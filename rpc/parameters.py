@@ -125,9 +125,7 @@ def parse_account(value: object) -> AccountId:
     if type(value) is not str:
         raise ValueError(f"must be an SS58 address or 0x-hex, not {type_name(value)}")
     if len(value) > _LONGEST_ACCOUNT:
-        raise ValueError(
-            f"must be an SS58 address or 0x-hex: it is longer than {_LONGEST_ACCOUNT} characters"
-        )
+        raise ValueError(f"must be an SS58 address or 0x-hex: it is longer than {_LONGEST_ACCOUNT} characters")
     try:
         return _account(value)
     except AddressError as error:
@@ -214,9 +212,7 @@ def parse_recommend_options(value: object) -> RecommendOptions:
         raise ValueError(f"must be an object, not {type_name(value)}")
     for name in value:
         if name not in ("includeRated", "minRatings", "order"):
-            raise ValueError(
-                f"has an unknown member {clip(name)}: known are includeRated, minRatings and order"
-            )
+            raise ValueError(f"has an unknown member {clip(name)}: known are includeRated, minRatings and order")
     defaults = RecommendOptions()
     include_rated = value.get("includeRated", defaults.include_rated)
     if type(include_rated) is not bool:

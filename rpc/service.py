@@ -263,9 +263,7 @@ class ModelReads(Protocol):
     def predict(self, account: AccountId, item: int, at: Hash | None) -> JsonObject:
         """One rating's predicted mean and spread. Raises: unknown_item."""
 
-    def predict_batch(
-        self, accounts: Sequence[AccountId], items: Sequence[int], at: Hash | None
-    ) -> JsonObject:
+    def predict_batch(self, accounts: Sequence[AccountId], items: Sequence[int], at: Hash | None) -> JsonObject:
         """Means and spreads of many pairs. Raises: unknown_item with the index of the first one."""
 
     def recommend(

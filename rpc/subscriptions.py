@@ -154,9 +154,6 @@ class SubscriptionSet:
         for subscription in tuple(self._open.values()):
             subscription.end()
 
-    def __len__(self) -> int:
-        return len(self._open)
-
 
 class Hub:
     """Takes the node's events and tells them to the subscriptions they concern."""
@@ -236,9 +233,7 @@ class Hub:
             case Topic.STORAGE:
                 return self._changes(self._best or self._service.best(), subscription.keys)
             case Topic.RUNTIME_VERSION:
-                self._version = encode(
-                    self._service.runtime_version((self._best or self._service.best()).hash)
-                )
+                self._version = encode(self._service.runtime_version((self._best or self._service.best()).hash))
                 return self._version
             case _:
                 return None

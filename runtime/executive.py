@@ -218,7 +218,9 @@ class Runtime:
             )
         if ordered_root(block.extrinsics) != header.extrinsics_root:
             raise InvalidBlock(BlockFault.EXTRINSICS_ROOT, "the body is not that of the header")
-        unsealed = tuple(item for item in header.digest if item.kind is not DigestKind.SEAL)
+        unsealed = header.digest
+        if unsealed and unsealed[-1].kind is DigestKind.SEAL:
+            unsealed = unsealed[:-1]
         started = tuple(item for item in unsealed if item.kind is DigestKind.PRE_RUNTIME)
         execution = self.open_block(state, parent, view, started, check)
         for index, raw in enumerate(block.extrinsics):

@@ -56,10 +56,8 @@ def ss58_encode(account: AccountId, prefix: int = DEFAULT_PREFIX) -> str:
         raise AddressError(f"an account id has {ACCOUNT_LENGTH} bytes, this one has {len(account)}")
     if not 0 <= prefix <= MAX_PREFIX:
         raise AddressError(f"an address prefix is a number from 0 to {MAX_PREFIX}, not {prefix}")
-    if prefix < 64:
-        head = bytes((prefix,))
-    else:
-        head = bytes(((prefix & 0xFC) >> 2 | 0x40, prefix >> 8 | (prefix & 3) << 6))
+    two_bytes = (prefix & 0xFC) >> 2 | 0x40, prefix >> 8 | (prefix & 3) << 6
+    head = bytes((prefix,)) if prefix < 64 else bytes(two_bytes)
     body = head + account
     return base58.b58encode(body + _checksum(body)).decode()
 

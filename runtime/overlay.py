@@ -64,10 +64,7 @@ class Overlay:
     def items(self, prefix: bytes, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Walk the keys that start with `prefix` and come after `after`, ascending, with their values as of now."""
         changed = {**self._block, **(self._extrinsic or {})}
-        low = prefix if after is None else max(prefix, after)
-        ours = sorted(
-            key for key in changed if key.startswith(prefix) and (key > low or (after is None and key == low))
-        )
+        ours = sorted(key for key in changed if key.startswith(prefix) and (after is None or key > after))
         base = ((key, value) for key, value in self._base.items(prefix, after) if key not in changed)
         written = ((key, value) for key in ours if (value := changed[key]) is not None)
         return merge(base, written)

@@ -65,7 +65,8 @@ def _commit_users(context: Context, branch: ModelBranch, model: Model) -> None:
         entry = branch.user(account)
         if entry is None:
             USER_POSTERIORS.remove(context.state, account)
-            if not RATINGS.get(context.state, account).zones:
+            zones = RATINGS.get(context.state, account).zones
+            if all(zone.generation < model.active for zone in zones):
                 RATINGS.remove(context.state, account)
             continue
         posterior = _posterior(

@@ -10,9 +10,7 @@ from runtime.header import Header
 from runtime.primitives import BlockNumber, Hash
 
 
-def get_block_hash(
-    call: Call, block: BlockNumber | list[BlockNumber] | None
-) -> Hash | list[Hash | None] | None:
+def get_block_hash(call: Call, block: BlockNumber | list[BlockNumber] | None) -> Hash | list[Hash | None] | None:
     """The hash at a height of the best chain, or at each of several; of the best block without a height."""
     if block is None:
         return call.service.best().hash
@@ -107,9 +105,7 @@ METHODS: Final = (
     ),
     Method("chain_subscribeAllHeads", subscribe_all_heads),
     Method("chain_unsubscribeAllHeads", unsubscribe_all_heads, _ID),
-    Method(
-        "chain_subscribeFinalizedHeads", subscribe_finalized_heads, aliases=("chain_subscribeFinalisedHeads",)
-    ),
+    Method("chain_subscribeFinalizedHeads", subscribe_finalized_heads, aliases=("chain_subscribeFinalisedHeads",)),
     Method(
         "chain_unsubscribeFinalizedHeads",
         unsubscribe_finalized_heads,

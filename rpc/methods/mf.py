@@ -26,14 +26,17 @@ from runtime.primitives import AccountId, Hash
 _FEW_PAIRS: Final = 256
 
 
-def predict(call: Call, account: AccountId, item: int, at: Hash | None) -> JsonObject:
+def predict(call: Call, account: AccountId, item: int, at: Hash | None) -> JsonObject | Awaitable[JsonObject]:
     """An account's rating of an item as the model expects it, and how sure it is."""
-    return call.service.predict(account, item, at)
+    if at is None:
+        return call.service.predict(account, item, at)
+    # The model of an older block may have to be derived first.
+    return call.slowly(call.service.predict, account, item, at)
 
 
 def predict_batch(call: Call, pairs: Pairs, at: Hash | None) -> JsonObject | Awaitable[JsonObject]:
     """Predictions for many [account, item]; one unknown item fails them all."""
-    if len(pairs.items) <= _FEW_PAIRS:
+    if at is None and len(pairs.items) <= _FEW_PAIRS:
         return call.service.predict_batch(pairs.accounts, pairs.items, at)
     return call.slowly(call.service.predict_batch, pairs.accounts, pairs.items, at)
 
@@ -50,9 +53,11 @@ def similar_items(call: Call, item: int, most: int, at: Hash | None) -> Sequence
     return call.service.similar_items(item, most, at)
 
 
-def item(call: Call, identifier: int, at: Hash | None) -> JsonObject:
+def item(call: Call, identifier: int, at: Hash | None) -> JsonObject | Awaitable[JsonObject]:
     """What the model knows of an item."""
-    return call.service.item(identifier, at)
+    if at is None:
+        return call.service.item(identifier, at)
+    return call.slowly(call.service.item, identifier, at)
 
 
 def items(call: Call, start: int, most: int, at: Hash | None) -> JsonObject:

@@ -38,9 +38,7 @@ def get_storage_size(call: Call, key: bytes, at: Hash | None) -> int | None:
     return None if value is None else len(value)
 
 
-def get_keys_paged(
-    call: Call, prefix: bytes, limit: int, after: bytes | None, at: Hash | None
-) -> list[bytes]:
+def get_keys_paged(call: Call, prefix: bytes, limit: int, after: bytes | None, at: Hash | None) -> list[bytes]:
     """Keys in ascending order that start with a prefix and come after a key."""
     items = call.service.state_at(at).items(prefix, after)
     return [key for key, _ in islice(items, limit)]
@@ -167,9 +165,7 @@ METHODS: Final = (
     ),
     Method("state_subscribeStorage", subscribe_storage, (Param("keys", KEYS),)),
     Method("state_unsubscribeStorage", unsubscribe_storage, _ID),
-    Method(
-        "state_subscribeRuntimeVersion", subscribe_runtime_version, aliases=("chain_subscribeRuntimeVersion",)
-    ),
+    Method("state_subscribeRuntimeVersion", subscribe_runtime_version, aliases=("chain_subscribeRuntimeVersion",)),
     Method(
         "state_unsubscribeRuntimeVersion",
         unsubscribe_runtime_version,

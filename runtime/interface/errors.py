@@ -93,8 +93,6 @@ class BlockFault(StrEnum):
 
     WRONG_PARENT = "WrongParent"
     WRONG_NUMBER = "WrongNumber"
-    TOO_LONG = "TooLong"
-    TOO_HEAVY = "TooHeavy"
     BAD_DIGEST = "BadDigest"
     INHERENT_MISSING = "InherentMissing"
     INHERENT_MISPLACED = "InherentMisplaced"

@@ -474,9 +474,9 @@ def test_an_exported_spec_is_the_spec(value: Document) -> None:
     exported = render(spec)
     assert parse_spec(exported) == spec
     whole = json.loads(exported)
-    assert {
-        name: whole[name] for name in ("name", "id", "slotDurationMs", "limits", "upgrades", "rating")
-    } == {name: value[name] for name in ("name", "id", "slotDurationMs", "limits", "upgrades", "rating")}
+    assert {name: whole[name] for name in ("name", "id", "slotDurationMs", "limits", "upgrades", "rating")} == {
+        name: value[name] for name in ("name", "id", "slotDurationMs", "limits", "upgrades", "rating")
+    }
 
 
 # Loading

@@ -1,26 +1,39 @@
 """A server over a made-up node on a real socket, for the tests of the RPC package."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 
 import pytest
 
+from rpc.app import RpcServer
 from rpc.limits import RpcLimits
 from tests.rpc.fake_node import FakeNode
-from tests.rpc.served import Served, serving
+from tests.rpc.served import PATIENCE, Served, begin, serving
 
 Start = Callable[..., Served]
 
 
+@pytest.fixture(scope="session")
+def stopping_servers() -> Iterator[list[RpcServer]]:
+    """Servers that were asked to stop: each takes a moment, which the next tests need not wait for."""
+    servers: list[RpcServer] = []
+    yield servers
+    assert [server.stop(PATIENCE) for server in servers] == [True] * len(servers)
+
+
 @pytest.fixture
-def start() -> Iterator[Start]:
-    """Starts servers, each with limits of its own, and stops them at the end of the test."""
-    with ExitStack() as stack:
+def start(stopping_servers: list[RpcServer]) -> Iterator[Start]:
+    """Starts servers, each with limits of its own, that stop after the test."""
+    started: list[RpcServer] = []
 
-        def begin(node: FakeNode | None = None, limits: RpcLimits | None = None) -> Served:
-            return stack.enter_context(serving(node, limits))
+    def start(node: FakeNode | None = None, limits: RpcLimits | None = None) -> Served:
+        served = begin(node, limits)
+        started.append(served.server)
+        return served
 
-        yield begin
+    yield start
+    for server in started:
+        server.ask_to_stop()
+    stopping_servers += started
 
 
 @pytest.fixture(scope="module")

@@ -85,6 +85,8 @@ class FakeNode:
         self.spec_versions: dict[Hash, int] = {}
         self.finalized_number = 0
         self.hang = False
+        self.submit_gate: threading.Event | None = None
+        self.submit_begun = threading.Event()
         self.slow_gate: threading.Event | None = None
         self.slow_begun = threading.Semaphore(0)
         self.grow({b"\x01": b"one", b"\x01\x02": b"twelve", b"\x02": b"a value that is longer than a hash is, by far"})
@@ -109,9 +111,7 @@ class FakeNode:
         extrinsics = (b"\x28\x04\x03\x00\x0b" + number.to_bytes(6, "little"),)
         trie = Trie.from_items(sorted(state.items()), StateVersion.V1)
         seal = DigestItem(DigestKind.SEAL, b"test", b"side" if not is_best else b"main")
-        header = Header(
-            parent or ZERO_HASH, BlockNumber(number), trie.root(), ordered_root(extrinsics), (seal,)
-        )
+        header = Header(parent or ZERO_HASH, BlockNumber(number), trie.root(), ordered_root(extrinsics), (seal,))
         block = header.hash()
         self.blocks[block] = Block(header, extrinsics)
         self.states[block] = state
@@ -252,6 +252,9 @@ class FakeNode:
         return identifier
 
     async def submit_and_watch(self, extrinsic: bytes, listener: StatusListener) -> Cancel:
+        if self.submit_gate is not None:
+            self.submit_begun.set()
+            await asyncio.to_thread(self.submit_gate.wait, 30)
         await self.submit(extrinsic)
         self.watched[extrinsic] = listener
 

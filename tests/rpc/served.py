@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+import pytest
 
 from rpc.app import RpcServer, bind, create_app, serve
 from rpc.client import RpcClient
@@ -83,14 +84,25 @@ class Served:
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
 
 
-@contextmanager
-def serving(node: FakeNode | None = None, limits: RpcLimits | None = None) -> Iterator[Served]:
-    """A server over a node, stopped on leaving."""
+def begin(node: FakeNode | None = None, limits: RpcLimits | None = None) -> Served:
+    """Start a server over a node."""
     node = FakeNode() if node is None else node
     listener = bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
     server = serve(create_app(node, limits or RpcLimits(), only_loopback=True), [listener])
+    return Served(node, server, port)
+
+
+@contextmanager
+def serving(node: FakeNode | None = None) -> Iterator[Served]:
+    """A server over a node, stopped on leaving."""
+    served = begin(node)
     try:
-        yield Served(node, server, port)
+        yield served
     finally:
-        assert server.stop(PATIENCE)
+        assert served.server.stop(PATIENCE)
+
+
+def messages(caplog: pytest.LogCaptureFixture, logger: str) -> list[str]:
+    """What one logger has said; servers of earlier tests may still be stopping."""
+    return [record.getMessage() for record in caplog.records if record.name == logger]

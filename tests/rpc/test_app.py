@@ -9,9 +9,11 @@ import pytest
 from rpc.app import RpcServer, bind, create_app, only_loopback, serve
 from rpc.dispatch import Call, Method
 from rpc.limits import RpcLimits
+from rpc.service import TransactionState, TransactionStatus
+from runtime.primitives import to_hex
 from tests.rpc.conftest import Start
-from tests.rpc.fake_node import FakeNode
-from tests.rpc.served import PATIENCE, Served
+from tests.rpc.fake_node import EXTRINSIC, FakeNode
+from tests.rpc.served import PATIENCE, Served, messages
 
 
 def test_pages(start: Start) -> None:
@@ -89,6 +91,26 @@ def test_stopping_closes_everything_and_frees_the_port() -> None:
     assert server.stop(PATIENCE), "stopping twice is no harm"
 
 
+def test_what_is_under_way_when_it_stops_comes_to_its_end() -> None:
+    node = FakeNode()
+    node.slow_gate = threading.Event()
+    listener = bind("127.0.0.1", 0)
+    server = serve(create_app(node, RpcLimits(), only_loopback=True), [listener])
+    before = set(threading.enumerate())
+    with Served(node, server, listener.getsockname()[1]).client() as client:
+        client.subscribe("author_submitAndWatchExtrinsic", to_hex(EXTRINSIC))
+        with pytest.raises(TimeoutError):
+            client.call("state_call", "Core_version", "0x", timeout=0.01)
+        assert node.slow_begun.acquire(timeout=PATIENCE)
+        assert server.stop(PATIENCE)
+        assert node.cancelled == [EXTRINSIC]
+        node.tell_status(EXTRINSIC, TransactionStatus(TransactionState.READY))
+        node.slow_gate.set()
+        (worker,) = (thread for thread in set(threading.enumerate()) - before if thread.name.startswith("rpc-slow"))
+        worker.join(PATIENCE)
+        assert not worker.is_alive()
+
+
 def test_a_server_that_dies_says_so() -> None:
     died = threading.Event()
     reasons: list[str] = []
@@ -121,10 +143,7 @@ def test_a_server_that_cannot_start_raises(caplog: pytest.LogCaptureFixture) -> 
     reasons: list[str] = []
     with bind("127.0.0.1", 0) as listener:
         app = create_app(Refusing(), RpcLimits(), only_loopback=True)
-        with (
-            caplog.at_level(logging.CRITICAL, "uvicorn.error"),
-            pytest.raises(RuntimeError, match=r"^the RPC server did not start: SystemExit: 3$"),
-        ):
+        with pytest.raises(RuntimeError, match=r"^the RPC server did not start: SystemExit: 3$"):
             serve(app, [listener], on_death=reasons.append)
     assert reasons == [], "whoever starts it is told by the exception"
     assert "no subscriptions today" in caplog.text
@@ -164,7 +183,7 @@ def test_stop_gives_up_after_its_deadline(start: Start, caplog: pytest.LogCaptur
         assert not served.server.stop(0.01)
     gate.set()
     caller.join(PATIENCE)
-    assert [record.getMessage() for record in caplog.records] == ["the RPC server did not stop within 0.01 seconds"]
+    assert messages(caplog, "rpc.app") == ["the RPC server did not stop within 0.01 seconds"]
 
 
 def test_an_application_for_this_machine_is_not_served_to_others() -> None:

@@ -210,9 +210,12 @@ def test_batch_whose_answer_is_not_whole(message: str) -> None:
         connection.send(message)
         connection.recv(PATIENCE)
 
-    with impostor(behave) as url, RpcClient(url, timeout=PATIENCE) as client:
-        with pytest.raises(ConnectionError, match=rf"^what answers at {url} does not speak JSON-RPC$"):
-            client.batch([("a", ()), ("b", ())])
+    with (
+        impostor(behave) as url,
+        RpcClient(url, timeout=PATIENCE) as client,
+        pytest.raises(ConnectionError, match=rf"^what answers at {url} does not speak JSON-RPC$"),
+    ):
+        client.batch([("a", ()), ("b", ())])
 
 
 def test_error_of_an_odd_form() -> None:
@@ -254,5 +257,8 @@ def test_web_server_that_is_no_node(response: bytes, message: str) -> None:
 def test_web_server_that_does_not_answer() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
-        with RpcClient(url) as client, pytest.raises(TimeoutError, match=rf"^the node at {url} did not answer in time$"):
+        with (
+            RpcClient(url) as client,
+            pytest.raises(TimeoutError, match=rf"^the node at {url} did not answer in time$"),
+        ):
             client.call("system_chain", timeout=0.05)

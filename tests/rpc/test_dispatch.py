@@ -16,7 +16,7 @@ from rpc.parameters import BOOLEAN, TEXT, Param, optional
 from runtime.primitives import blake2b_256, to_hex
 from tests.rpc.conftest import Start
 from tests.rpc.fake_node import EXTRINSIC, FakeNode
-from tests.rpc.served import Served
+from tests.rpc.served import Served, messages
 
 CHAIN = {"jsonrpc": "2.0", "id": 1, "method": "system_chain"}
 PARSE_ERROR = {"jsonrpc": "2.0", "error": {"code": -32700, "message": "Parse error"}, "id": None}
@@ -40,16 +40,12 @@ def exchange(served: Served, request: object) -> Any:
     return reply.json
 
 
-@pytest.mark.parametrize(
-    "identifier", [0, -1, 7, 2**63, "", "a", "\u2603", None, 1.5], ids=lambda value: repr(value)
-)
+@pytest.mark.parametrize("identifier", [0, -1, 7, 2**63, "", "a", "\u2603", None, 1.5], ids=lambda value: repr(value))
 def test_id_of_any_legal_type_is_echoed(served: Served, identifier: object) -> None:
     assert exchange(served, {**CHAIN, "id": identifier}) == answer("Test", identifier)
 
 
-@pytest.mark.parametrize(
-    ("identifier", "kind"), [([1], "an array"), ({}, "an object"), (True, "a boolean")], ids=str
-)
+@pytest.mark.parametrize(("identifier", "kind"), [([1], "an array"), ({}, "an object"), (True, "a boolean")], ids=str)
 def test_id_of_another_type_is_refused(served: Served, identifier: object, kind: str) -> None:
     message = f"Invalid request: id must be a string, a number or null, not {kind}"
     assert exchange(served, {**CHAIN, "id": identifier}) == refusal(-32600, message, None)
@@ -247,7 +243,7 @@ def test_a_defect_is_logged_once_with_its_traceback_and_not_shown(
             assert reply.status == 200
             assert reply.json == refusal(-32603, "Internal error")
             assert b"secret" not in reply.body
-    first, second = caplog.records
+    first, second = (record for record in caplog.records if record.name == "rpc.dispatch")
     assert first.getMessage() == second.getMessage() == "state_call failed: ZeroDivisionError: a secret of the node's"
     assert first.exc_info is not None
     assert first.exc_info[0] is ZeroDivisionError
@@ -330,8 +326,22 @@ def test_methods_are_data() -> None:
 
 
 def test_two_methods_of_one_name_are_refused() -> None:
-    with pytest.raises(ValueError, match="^two methods are named echo_again$"):
+    with pytest.raises(ValueError, match=r"^two methods are named echo_again$"):
         Dispatcher([ECHO, Method("echo_again", _echo)])
+
+
+def test_a_defect_of_a_quick_method_harms_only_its_call(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    node = FakeNode()
+    node.node_info = {}.popitem  # type: ignore[method-assign, assignment]
+    served = start(node)
+    notification = {"jsonrpc": "2.0", "method": "system_chain"}
+    call = {"jsonrpc": "2.0", "id": 2, "method": "chain_getBlockHash", "params": [0]}
+    with caplog.at_level(logging.ERROR, "rpc.dispatch"):
+        assert exchange(served, [CHAIN, notification, call]) == [
+            refusal(-32603, "Internal error"),
+            answer(to_hex(node.chain[0]), 2),
+        ]
+    assert messages(caplog, "rpc.dispatch") == ["system_chain failed: KeyError: 'popitem(): dictionary is empty'"] * 2
 
 
 class _LetGo:
@@ -354,24 +364,26 @@ def test_a_call_that_the_stopping_node_lets_go_is_answered(start: Start) -> None
 
 
 @pytest.mark.parametrize("result", [2**64, {1: 2}, object()], ids=["beyond 64 bits", "keys", "object"])
-def test_result_without_a_json_form_is_a_defect(
-    start: Start, result: object, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_result_without_a_json_form_is_a_defect(start: Start, result: object, caplog: pytest.LogCaptureFixture) -> None:
     node = FakeNode()
     node.model = lambda at: result  # type: ignore[method-assign, assignment, return-value]
     with caplog.at_level(logging.ERROR, "rpc.dispatch"):
         assert start(node).error("mf_model") == {"code": -32603, "message": "Internal error"}
-    assert [record.getMessage().startswith("mf_model failed: ") for record in caplog.records] == [True]
+    assert [text.startswith("mf_model failed: ") for text in messages(caplog, "rpc.dispatch")] == [True]
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"])),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
-)  # fmt: skip
+)
 MEMBERS = st.fixed_dictionaries(
-    {}, optional={"jsonrpc": st.just("2.0") | JSON, "id": JSON, "method": st.just("system_chain") | JSON, "params": JSON}
+    {},
+    optional={"jsonrpc": st.just("2.0") | JSON, "id": JSON, "method": st.just("system_chain") | JSON, "params": JSON},
 )
 
 

@@ -1,12 +1,15 @@
 """JSON-RPC by POST: sizes, web pages of other origins, and clients that waste the server's time."""
 
 import socket
+from contextlib import ExitStack
 
+import orjson
 import pytest
 
 from rpc.limits import RpcLimits
 from tests.rpc.conftest import Start
-from tests.rpc.served import Served
+from tests.rpc.fake_node import FakeNode
+from tests.rpc.served import PATIENCE, Served
 
 CHAIN = {"jsonrpc": "2.0", "id": 1, "method": "system_chain"}
 ALLOWED = "http://localhost:5173"
@@ -111,16 +114,16 @@ def test_what_is_no_body_has_an_end(served: Served, beginning: bytes, part: byte
     assert served.result("system_chain") == "Test"
 
 
-@pytest.mark.parametrize(
-    "beginning",
-    [b"", b"POST / HT", b"POST / HTTP/1.1\r\nhost: x\r\n", b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{"],
-    ids=["nothing", "request line", "headers", "body"],
-)
-def test_request_that_does_not_end_is_cut_off(start: Start, beginning: bytes) -> None:
+def test_requests_that_do_not_end_are_cut_off(start: Start) -> None:
     served = start(limits=RpcLimits(request_timeout=1.0))
-    with served.raw() as connection:
-        connection.sendall(beginning)
-        assert read_all(connection) == b""
+    beginnings = (b"", b"POST / HT", HEAD, HEAD + b"content-length: 9\r\n\r\n{", HEAD + b"\r\n" + HEAD)
+    with ExitStack() as stack:
+        connections = [stack.enter_context(served.raw()) for _ in beginnings]
+        for connection, beginning in zip(connections, beginnings, strict=True):
+            connection.sendall(beginning)
+        *silent, answered = [read_all(connection) for connection in connections]
+    assert silent == [b""] * 4
+    assert answered.startswith(b"HTTP/1.1 200 "), "a whole request first, and half of the next"
     assert served.result("system_chain") == "Test"
 
 
@@ -132,6 +135,43 @@ def test_connections_above_the_limit_are_told_so(start: Start) -> None:
             assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
         reply = served.post(CHAIN)
         assert (reply.status, reply.body) == (503, b"Service Unavailable")
+
+
+def test_connections_far_above_the_limit_are_cut_off(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rpc.guards.SPARE_CONNECTIONS", 1)
+    served = start(limits=RpcLimits(max_connections=2))
+    kept = []
+    for _ in range(3):
+        connection = served.raw()
+        kept.append(connection)
+        connection.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 ")
+        if len(kept) == 3:
+            # Told so, and closed: not one of those that are kept.
+            assert read_all(connection) == b""
+            connection.close()
+            kept.pop()
+    kept.append(served.raw())
+    with served.raw() as connection:
+        assert read_all(connection) == b""
+    for connection in kept:
+        connection.close()
+
+
+def test_client_that_does_not_read_its_answers_is_cut_off(start: Start) -> None:
+    node = FakeNode()
+    node.grow({b"big": bytes(6 << 20)})
+    served = start(node, RpcLimits(stalled_timeout=0.5))
+    body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": "state_getStorage", "params": ["0x626967"]})
+    request = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        deaf.settimeout(PATIENCE)
+        deaf.connect(("127.0.0.1", served.port))
+        # Reading stops with writing, so that sending too blocks at last, until the connection is cut off.
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            deaf.sendall(request * 100_000)
+    assert served.result("system_chain") == "Test"
 
 
 def test_preflight_of_an_allowed_page(served: Served) -> None:

@@ -120,7 +120,7 @@ def test_what_a_client_is_counted_as(address: str, key: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("address", "own"),
-    [("127.0.0.1", True), ("::1", True), ("::ffff:127.0.0.1", True), ("0.0.0.0", False), ("::", False), ("x", False)],
+    [("127.0.0.1", True), ("::1", True), ("::ffff:127.0.0.1", True), ("192.0.2.0", False), ("::", False), ("x", False)],
 )
 def test_loopback_addresses(address: str, own: bool) -> None:
     assert is_loopback(address) is own

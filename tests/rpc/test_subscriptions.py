@@ -21,7 +21,7 @@ from runtime.header import Header
 from runtime.primitives import Hash, blake2b_256, to_hex
 from tests.rpc.conftest import Start
 from tests.rpc.fake_node import BAD_EXTRINSIC, EXTRINSIC, FakeNode
-from tests.rpc.served import PATIENCE, Served
+from tests.rpc.served import PATIENCE, Served, messages
 
 SOME_HASH = blake2b_256(b"some block")
 
@@ -55,6 +55,12 @@ def send(connection: ClientConnection, method: str, *params: object) -> None:
 
 def receive(connection: ClientConnection) -> Any:
     return orjson.loads(connection.recv(PATIENCE))
+
+
+def read_on(connection: ClientConnection) -> None:
+    """Read until the server closes."""
+    while True:
+        connection.recv(PATIENCE)
 
 
 def numbers(headers: list[Any]) -> list[int]:
@@ -243,7 +249,9 @@ OPPOSITES = {
 
 
 @pytest.mark.parametrize("method", OPPOSITES)
-def test_unsubscribing_says_whether_there_was_one(served: Served, client: RpcClient, node: FakeNode, method: str) -> None:
+def test_unsubscribing_says_whether_there_was_one(
+    served: Served, client: RpcClient, node: FakeNode, method: str
+) -> None:
     params: list[object] = [[to_hex(b"\x01")]] if method == "state_subscribeStorage" else []
     subscription = client.subscribe(method, *params)
     for other in OPPOSITES.values():
@@ -342,6 +350,27 @@ def test_closing_the_connection_ends_what_was_watched(served: Served, node: Fake
     assert served.result("system_chain") == "Test"
 
 
+def test_watch_that_begins_when_its_client_is_gone_ends_at_once(served: Served, node: FakeNode) -> None:
+    node.submit_gate = threading.Event()
+    with plain(served) as connection:
+        send(connection, "author_submitAndWatchExtrinsic", to_hex(EXTRINSIC))
+        assert node.submit_begun.wait(PATIENCE)
+    node.submit_gate.set()
+    assert node.cancelled_one.wait(PATIENCE)
+    assert node.cancelled == [EXTRINSIC]
+
+
+def test_event_that_cannot_be_told_harms_no_other(
+    client: RpcClient, node: FakeNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    models = client.subscribe("mf_subscribeModel")
+    with caplog.at_level(logging.ERROR, "rpc.subscriptions"):
+        node.grow({b"a": b"1"}, model={"ratings": object()})
+        node.grow({b"a": b"2"}, model={"ratings": 2})
+        assert models.next() == {"ratings": 2}
+    assert messages(caplog, "rpc.subscriptions") == ["an event could not be told to subscribers"]
+
+
 def test_event_of_a_block_whose_state_is_gone_is_passed_over(
     served: Served, client: RpcClient, node: FakeNode, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -359,7 +388,7 @@ def test_event_of_a_block_whose_state_is_gone_is_passed_over(
         assert heads.next() == header.to_json()
         node.grow({b"\x01": b"three"}, _restore(node, pruned))
         assert storage.next()["changes"] == [["0x01", to_hex(b"three")]]
-    assert [record.getMessage() for record in caplog.records] == [
+    assert messages(caplog, "rpc.subscriptions") == [
         f"an event could not be told to subscribers: the state of block {to_hex(header.hash())} is not kept any more"
     ]
 
@@ -382,8 +411,7 @@ def test_client_that_falls_behind_is_dropped_and_the_others_go_on(start: Start, 
         node.grow({b"\x01": b"changed"})
         assert numbers([heads.next(), heads.next()]) == [0, 1]
         with pytest.raises(ConnectionClosedError) as caught:
-            while True:
-                flooded.recv(PATIENCE)
+            read_on(flooded)
         assert caught.value.rcvd is not None
         assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (1013, "notifications were not read in time")
         node.grow({b"\x01": b"again"})
@@ -417,10 +445,9 @@ def test_client_that_does_not_read_its_answers_is_cut_off(start: Start, node: Fa
     with _deaf_socket(served) as deaf:
         call = {"jsonrpc": "2.0", "id": 1, "method": "state_getStorage", "params": [to_hex(b"big")]}
         frame = _masked(orjson.dumps(call))
+        # Reading stops with writing, so that sending too blocks at last, until the connection is cut off.
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
-            # Reading stops with writing, so that this too blocks at last, until the connection is reset.
-            while True:
-                deaf.sendall(frame * 1_000)
+            deaf.sendall(frame * 200_000)
     assert served.result("system_chain") == "Test"
 
 
@@ -436,13 +463,10 @@ def test_events_the_loop_cannot_keep_up_with_drop_the_subscribers(
         with caplog.at_level(logging.ERROR, "rpc.subscriptions"):
             node.grow({b"a": b"1"})
             with pytest.raises(ConnectionClosedError) as caught:
-                while True:
-                    connection.recv(PATIENCE)
+                read_on(connection)
         assert caught.value.rcvd is not None
         assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (1013, "the node is overloaded")
-        assert [record.getMessage() for record in caplog.records] == [
-            "more than 0 events waited: all subscribers are dropped"
-        ]
+        assert messages(caplog, "rpc.subscriptions") == ["more than 0 events waited: all subscribers are dropped"]
     assert served.result("system_chain") == "Test"
 
 

@@ -74,6 +74,22 @@ def test_a_slow_call_does_not_hold_up_the_others(start: Start) -> None:
         assert list(answers(connection, 1)) == [1]
 
 
+def test_large_answers_arrive_whole(start: Start) -> None:
+    """Larger than all buffers on the way, so that both sides wait for each other again and again."""
+    node = FakeNode()
+    node.grow({b"big": bytes(6 << 20)})
+    served = start(node)
+    by_http = served.result("state_getStorage", to_hex(b"big"))
+    assert by_http == "0x" + "00" * (6 << 20)
+    with open_socket(served, max_size=None) as connection:
+        for identifier in range(3):
+            connection.send(request(identifier, "state_getStorage", to_hex(b"big")))
+        for identifier in range(3):
+            assert orjson.loads(connection.recv(PATIENCE)) == {"jsonrpc": "2.0", "id": identifier, "result": by_http}
+        connection.send(CALL)
+        assert connection.recv(PATIENCE) == ANSWER
+
+
 def test_calls_under_way_are_bounded_and_the_rest_wait(start: Start) -> None:
     node = FakeNode()
     node.slow_gate = threading.Event()
@@ -108,8 +124,8 @@ def test_message_of_the_largest_size_passes_and_one_byte_more_closes(start: Star
 def test_fragments_beyond_the_limit_close(start: Start) -> None:
     served = start(limits=RpcLimits(max_request_size=1_000))
     with open_socket(served) as connection:
+        connection.send([b" " * 400] * 3)
         with pytest.raises(ConnectionClosedError) as caught:
-            connection.send([b" " * 400] * 3)
             connection.recv(PATIENCE)
         assert caught.value.rcvd is not None
         assert caught.value.rcvd.code == 1009
@@ -137,6 +153,13 @@ def test_page_of_an_allowed_origin_is_served(served: Served) -> None:
     with open_socket(served, origin="http://localhost:5173") as connection:
         connection.send(CALL)
         assert connection.recv(PATIENCE) == ANSWER
+
+
+def test_broken_handshake_is_refused(served: Served) -> None:
+    with served.raw() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+        assert connection.recv(4_096).startswith(b"HTTP/1.1 400 ")
+    assert served.result("system_chain") == "Test"
 
 
 def test_no_websocket_elsewhere(served: Served) -> None:

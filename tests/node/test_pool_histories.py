@@ -1,0 +1,428 @@
+"""Random histories of a pool and its chain, against a model that recomputes everything from scratch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from node.pool import Added, PoolLimits, PoolRefused, RefusalReason, TransactionPool
+from rpc.service import FINAL_STATES, TransactionState, TransactionStatus
+from runtime.executive import ValidTransaction
+from runtime.interface.errors import InvalidReason, InvalidTransaction
+from runtime.primitives import AccountId, BlockNumber, BlockRef, Hash, Nonce
+from tests.support.transactions import FOREVER, account, block_hash, hash_of, valid
+
+NAMES = ("a", "b", "c")
+LENGTHS = (110, 150, 200)
+LIMITS = PoolLimits(
+    transactions=12,
+    total_bytes=1_600,
+    futures=5,
+    future_bytes=700,
+    futures_per_account=3,
+    banned=3,
+    ban_blocks=2,
+    included_watched=6,
+    listeners=64,
+)
+
+names = st.sampled_from(NAMES)
+
+
+@dataclass
+class Kept:
+    """What the model knows of a transaction in the pool; `place` is that among the ready ones."""
+
+    valid: ValidTransaction
+    arrival: int
+    place: int | None = None
+
+    @property
+    def length(self) -> int:
+        return len(self.valid.prepared.raw)
+
+
+@dataclass(frozen=True)
+class PastBlock:
+    """A block of the best chain, and the nonces before it."""
+
+    hash: Hash
+    transactions: tuple[ValidTransaction, ...]
+    nonces_before: dict[AccountId, int]
+
+
+@dataclass
+class Model:
+    """The chain and what the pool should hold."""
+
+    chain: dict[AccountId, int] = field(default_factory=lambda: {account(name): 0 for name in NAMES})
+    height: int = 0
+    kept: dict[Hash, Kept] = field(default_factory=dict)
+    banned: dict[Hash, int] = field(default_factory=dict)
+    newest: int = 0
+    oldest: int = 0
+
+    def by_nonce(self, of: AccountId) -> dict[int, Kept]:
+        return {kept.valid.nonce: kept for kept in self.kept.values() if kept.valid.account == of}
+
+    def run(self, of: AccountId) -> list[Kept]:
+        """Return the ready transactions of an account."""
+        queue, nonce, found = self.by_nonce(of), self.chain[of], []
+        while nonce in queue:
+            found.append(queue[nonce])
+            nonce += 1
+        return found
+
+    def settle(self) -> None:
+        """Give every ready transaction its place, and take it from all others."""
+        for of in self.chain:
+            run, place = self.run(of), None
+            for kept in run:
+                own = kept.arrival if kept.place is None else kept.place
+                place = kept.place = own if place is None else max(own, place)
+            for kept in self.by_nonce(of).values():
+                if not any(kept is other for other in run):
+                    kept.place = None
+
+    def ready(self) -> list[ValidTransaction]:
+        placed = [kept for kept in self.kept.values() if kept.place is not None]
+        return [kept.valid for kept in sorted(placed, key=lambda kept: (kept.place or 0, kept.valid.nonce))]
+
+    def futures(self) -> list[Kept]:
+        return [kept for kept in self.kept.values() if kept.place is None]
+
+    def is_over_futures(self, of: AccountId) -> bool:
+        """Tell whether the futures, with all that could be demoted, pass a bound."""
+        futures = self.futures()
+        return (
+            len(futures) > LIMITS.futures
+            or sum(kept.length for kept in futures) > LIMITS.future_bytes
+            or sum(kept.valid.account == of for kept in futures) > LIMITS.futures_per_account
+        )
+
+    def refusal(self, transaction: ValidTransaction) -> object:
+        """Tell why the pool must refuse a newcomer, if it must."""
+        of, length = transaction.account, len(transaction.prepared.raw)
+        queue, futures = self.by_nonce(of), self.futures()
+        is_ready = transaction.nonce == self.chain[of] + len(self.run(of))
+        mine = [kept for kept in futures if kept.valid.account == of]
+        if hash_of(transaction) in self.kept:
+            return RefusalReason.ALREADY_IMPORTED
+        if hash_of(transaction) in self.banned:
+            return RefusalReason.TEMPORARILY_BANNED
+        if transaction.nonce < self.chain[of]:
+            return InvalidReason.STALE
+        if transaction.longevity <= self.height:
+            return InvalidReason.ANCIENT_BIRTH_BLOCK
+        if transaction.nonce in queue:
+            return RefusalReason.PRIORITY_TOO_LOW
+        is_full = self.lacks_room(length) or (
+            not is_ready
+            and (
+                len(futures) >= LIMITS.futures
+                or sum(kept.length for kept in futures) + length > LIMITS.future_bytes
+                or len(mine) >= LIMITS.futures_per_account
+            )
+        )
+        return RefusalReason.POOL_FULL if is_full else None
+
+    def lacks_room(self, length: int) -> bool:
+        return (
+            len(self.kept) >= LIMITS.transactions
+            or sum(kept.length for kept in self.kept.values()) + length > LIMITS.total_bytes
+        )
+
+
+class PoolHistory(RuleBasedStateMachine):
+    """A pool, its chain, and a listener on every transaction that was ever taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = TransactionPool(LIMITS)
+        self.model = Model()
+        self.told: dict[Hash, list[TransactionStatus]] = {}
+        self.past: list[PastBlock] = []
+        self.blocks = 0
+        self.seen: dict[Hash, ValidTransaction] = {}
+
+    # What happens.
+
+    @rule(
+        name=names,
+        offset=st.integers(-1, 7),
+        variant=st.integers(0, 1),
+        life=st.sampled_from([None, None, 0, 1, 3]),
+        length=st.sampled_from(LENGTHS),
+    )
+    def submit(self, name: str, offset: int, variant: int, life: int | None, length: int) -> None:
+        nonce = max(self.model.chain[account(name)] + offset, 0)
+        longevity = FOREVER if life is None else self.model.height + life
+        self.submit_again(valid(name, nonce, variant, longevity=longevity, length=length))
+
+    @precondition(lambda self: self.seen)
+    @rule(data=st.data())
+    def submit_known(self, data: st.DataObject) -> None:
+        self.submit_again(data.draw(st.sampled_from(list(self.seen.values()))))
+
+    def submit_again(self, transaction: ValidTransaction) -> None:
+        model, extrinsic, of = self.model, hash_of(transaction), transaction.account
+        expected = model.refusal(transaction)
+        outcome: object
+        try:
+            outcome = self.pool.add(transaction, Nonce(model.chain[of]))
+        except (PoolRefused, InvalidTransaction) as error:
+            outcome = error.reason
+        if expected is not None:
+            assert outcome == expected
+            return
+        before = {hash_of(ready) for ready in model.ready()}
+        model.newest += 1
+        model.kept[extrinsic] = Kept(transaction, model.newest)
+        model.settle()
+        risen = [hash_of(ready) for ready in model.ready() if hash_of(ready) not in before]
+        if risen:
+            assert risen[0] == extrinsic
+            assert outcome == Added(TransactionState.READY, tuple(risen[1:]))
+        else:
+            assert outcome == Added(TransactionState.FUTURE)
+        if extrinsic not in self.told or self.told[extrinsic][-1].state in FINAL_STATES:
+            self.told[extrinsic] = []
+            self.pool.watch(extrinsic, self.told[extrinsic].append)
+        self.seen[extrinsic] = transaction
+
+    @rule(data=st.data(), names_accounts=st.booleans())
+    def grow(self, data: st.DataObject, names_accounts: bool) -> None:
+        self.import_block(self.draw_block(data, ()), names_accounts=names_accounts)
+        self.forget_distant_past()
+
+    @precondition(lambda self: self.past)
+    @rule(data=st.data())
+    def reorganise(self, data: st.DataObject) -> None:
+        depth = data.draw(st.integers(1, len(self.past)), "depth")
+        left, self.past = self.past[-depth:], self.past[:-depth]
+        old_height = self.model.height
+        self.model.height -= depth
+        self.model.chain = dict(left[0].nonces_before)
+        retracted = [transaction for block in left for transaction in block.transactions]
+        branch = self.draw_branch(data, retracted, depth + data.draw(st.integers(0, 1), "longer"))
+        after, height = self.nonces_after(branch), self.model.height + len(branch)
+        for block in reversed(left):
+            back = [
+                transaction
+                for transaction in block.transactions
+                if transaction.nonce >= after[transaction.account] and transaction.longevity > height
+            ]
+            self.retract(block, back)
+        for transactions in branch:
+            self.import_block(transactions, names_accounts=False)
+        assert self.model.height >= old_height
+        self.forget_distant_past()
+
+    @precondition(lambda self: self.model.ready())
+    @rule(data=st.data(), reason=st.sampled_from([InvalidReason.BAD_CALL, InvalidReason.FUTURE]))
+    def drop(self, data: st.DataObject, reason: InvalidReason) -> None:
+        extrinsic = hash_of(data.draw(st.sampled_from(self.model.ready())))
+        left = self.pool.drop(extrinsic, reason)
+        assert left is (reason is InvalidReason.BAD_CALL)
+        if left:
+            del self.model.kept[extrinsic]
+            self.model.banned.pop(extrinsic, None)
+            self.model.banned[extrinsic] = self.model.height + LIMITS.ban_blocks
+            if len(self.model.banned) > LIMITS.banned:
+                del self.model.banned[next(iter(self.model.banned))]
+            assert self.told[extrinsic][-1].state is TransactionState.INVALID
+            self.model.settle()
+            self.accept_drops()
+
+    @precondition(lambda self: self.past)
+    @rule()
+    def finalize(self) -> None:
+        block = self.past.pop(0)
+        self.pool.on_finalized(block.hash, [hash_of(transaction) for transaction in block.transactions])
+        for transaction in block.transactions:
+            statuses = self.told.get(hash_of(transaction), [])
+            if statuses and statuses[-1].state not in FINAL_STATES:
+                raise AssertionError(f"not told of finality: {statuses}")
+
+    @rule(data=st.data())
+    def build(self, data: st.DataObject) -> None:
+        """Go through the ready ones and leave some accounts out half-way."""
+        going = self.pool.ready()
+        taken: list[ValidTransaction] = []
+        skipped: set[AccountId] = set()
+        for transaction in going:
+            assert transaction.account not in skipped
+            if data.draw(st.booleans(), "skip"):
+                going.skip(transaction)
+                skipped.add(transaction.account)
+            else:
+                taken.append(transaction)
+        for of in self.model.chain:
+            mine = [transaction.nonce for transaction in taken if transaction.account == of]
+            assert mine == list(range(self.model.chain[of], self.model.chain[of] + len(mine)))
+
+    # How it happens.
+
+    def draw_block(self, data: st.DataObject, others: Sequence[ValidTransaction]) -> tuple[ValidTransaction, ...]:
+        """Make a block of ready ones, of `others`, and of transactions that the pool never saw."""
+        nonces, found = dict(self.model.chain), []
+        for name in data.draw(st.lists(names, max_size=5), "accounts"):
+            of = account(name)
+            candidates = [kept.valid for kept in self.model.kept.values()] + list(others)
+            fitting = [
+                candidate
+                for candidate in candidates
+                if (candidate.account, candidate.nonce) == (of, nonces[of]) and candidate.longevity > self.model.height
+            ]
+            foreign = valid(name, nonces[of], 2)
+            found.append(data.draw(st.sampled_from([*fitting, foreign]), "transaction"))
+            nonces[of] += 1
+        return tuple(found)
+
+    def draw_branch(
+        self, data: st.DataObject, others: Sequence[ValidTransaction], length: int
+    ) -> list[tuple[ValidTransaction, ...]]:
+        """Make some blocks, one upon the other, without adopting any."""
+        before, height = dict(self.model.chain), self.model.height
+        branch = []
+        for _ in range(length):
+            branch.append(self.draw_block(data, others))
+            self.model.chain = self.nonces_after(branch[-1:])
+            self.model.height += 1
+        self.model.chain, self.model.height = before, height
+        return branch
+
+    def nonces_after(self, blocks: Sequence[Sequence[ValidTransaction]]) -> dict[AccountId, int]:
+        nonces = dict(self.model.chain)
+        for transactions in blocks:
+            for transaction in transactions:
+                nonces[transaction.account] += 1
+        return nonces
+
+    def import_block(self, transactions: tuple[ValidTransaction, ...], *, names_accounts: bool) -> None:
+        model = self.model
+        self.blocks += 1
+        block = PastBlock(block_hash(str(self.blocks)), transactions, dict(model.chain))
+        model.chain = self.nonces_after([transactions])
+        model.height += 1
+        included = [hash_of(transaction) for transaction in transactions]
+        accounts = [transaction.account for transaction in transactions] if names_accounts else None
+        reference = BlockRef(BlockNumber(model.height), block.hash)
+        self.pool.on_block(reference, included, lambda of: Nonce(model.chain[of]), accounts)
+        self.past.append(block)
+        for extrinsic in included:
+            if model.kept.pop(extrinsic, None):
+                self.assert_told(extrinsic, TransactionStatus(TransactionState.IN_BLOCK, block.hash))
+        for extrinsic, kept in list(model.kept.items()):
+            is_stale = kept.valid.nonce < model.chain[kept.valid.account]
+            if is_stale or kept.valid.longevity <= model.height:
+                del model.kept[extrinsic]
+                assert self.told[extrinsic][-1] == TransactionStatus(TransactionState.INVALID)
+        while model.banned and next(iter(model.banned.values())) < model.height:
+            del model.banned[next(iter(model.banned))]
+        model.settle()
+        self.accept_drops()
+
+    def retract(self, block: PastBlock, back: list[ValidTransaction]) -> None:
+        model = self.model
+        self.pool.on_retracted(block.hash, back)
+        model.oldest -= len(back)
+        for arrival, transaction in enumerate(back, model.oldest):
+            extrinsic = hash_of(transaction)
+            other = model.by_nonce(transaction.account).get(transaction.nonce)
+            if other is not None:
+                usurped = TransactionStatus(TransactionState.USURPED, hash_of(other.valid))
+                self.assert_told(extrinsic, usurped)
+            elif model.lacks_room(len(transaction.prepared.raw)):
+                self.assert_told(extrinsic, TransactionStatus(TransactionState.DROPPED))
+            else:
+                model.kept[extrinsic] = Kept(transaction, arrival)
+
+    def assert_told(self, extrinsic: Hash, status: TransactionStatus) -> None:
+        """Look for a status among the last ones of a transaction, if anybody still listens to it."""
+        statuses = self.told.get(extrinsic)
+        if statuses is None or (statuses[-1].state in FINAL_STATES and statuses[-1] != status):
+            return
+        assert status in statuses[-2:]
+
+    def accept_drops(self) -> None:
+        """Take out of the model what the pool let go, having made sure that a bound forced it to."""
+        for extrinsic, kept in list(self.model.kept.items()):
+            statuses = self.told.get(extrinsic)
+            if statuses and statuses[-1].state is TransactionState.DROPPED and extrinsic not in self.pool:
+                assert kept.place is None
+                assert self.model.is_over_futures(kept.valid.account)
+        for extrinsic in [known for known in self.model.kept if known not in self.pool]:
+            kept = self.model.kept.pop(extrinsic)
+            statuses = self.told.get(extrinsic)
+            assert kept.place is None, "a ready transaction is lost"
+            assert statuses is None or statuses[-1].state is TransactionState.DROPPED
+
+    def forget_distant_past(self) -> None:
+        """Keep as many blocks as a reorganisation may undo."""
+        del self.past[:-3]
+
+    # What holds at all times.
+
+    @invariant()
+    def it_holds_what_the_model_holds(self) -> None:
+        assert list(self.pool.ready()) == self.model.ready()
+        assert self.pool.pending() == [transaction.prepared.raw for transaction in self.model.ready()]
+        assert len(self.pool) == len(self.model.kept)
+        assert all(extrinsic in self.pool for extrinsic in self.model.kept)
+        assert self.pool.has_ready is bool(self.model.ready())
+
+    @invariant()
+    def its_figures_are_right_and_within_the_bounds(self) -> None:
+        metrics, kept, futures = self.pool.metrics(), self.model.kept.values(), self.model.futures()
+        assert metrics["ready"] == len(kept) - len(futures)
+        assert metrics["future"] == len(futures) <= LIMITS.futures
+        assert metrics["bytes"] == sum(one.length for one in kept) <= LIMITS.total_bytes
+        assert metrics["futureBytes"] == sum(one.length for one in futures) <= LIMITS.future_bytes
+        assert metrics["accounts"] == len({one.valid.account for one in kept})
+        assert metrics["deadlines"] == len({one.valid.longevity for one in kept})
+        assert metrics["banned"] == len(self.model.banned) <= LIMITS.banned
+        assert len(self.pool) <= LIMITS.transactions
+        for of in self.model.chain:
+            mine = [one for one in futures if one.valid.account == of]
+            assert len(mine) <= LIMITS.futures_per_account
+
+    @invariant()
+    def the_next_nonce_is_the_first_free_one(self) -> None:
+        for of, nonce in self.model.chain.items():
+            assert self.pool.next_nonce(of, Nonce(nonce)) == nonce + len(self.model.run(of))
+
+    @invariant()
+    def listeners_know_what_became_of_their_transaction(self) -> None:
+        for extrinsic, statuses in self.told.items():
+            kept, last = self.model.kept.get(extrinsic), statuses[-1].state
+            if kept is None:
+                assert last not in (TransactionState.READY, TransactionState.FUTURE)
+            elif last not in FINAL_STATES:
+                expected = TransactionState.FUTURE if kept.place is None else TransactionState.READY
+                assert last is expected
+            assert not any(status.state in FINAL_STATES for status in statuses[:-1])
+
+    def teardown(self) -> None:
+        """Close every gap and include all; then nothing is left of anything."""
+        for _ in range(12):
+            block = []
+            for name in NAMES:
+                of = account(name)
+                run = [kept.valid for kept in self.model.run(of)]
+                block += run or [valid(name, self.model.chain[of], 2)]
+            self.import_block(tuple(block), names_accounts=True)
+            while self.past:
+                self.finalize()
+        for _ in range(2):
+            self.import_block((), names_accounts=False)
+        gauges = ("ready", "future", "bytes", "futureBytes", "accounts", "deadlines", "banned", "watched")
+        metrics = self.pool.metrics()
+        assert {name: metrics[name] for name in gauges} == dict.fromkeys(gauges, 0)
+        assert all(statuses[-1].state in FINAL_STATES for statuses in self.told.values())
+
+
+TestPoolHistory = PoolHistory.TestCase
+TestPoolHistory.settings = settings(max_examples=60, stateful_step_count=40)
