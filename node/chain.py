@@ -180,13 +180,23 @@ class Chain:
         Raises:
             UnknownBlock, StatePruned: see `ChainDatabase.state_at`.
         """
+        model = self._kept(block)
+        if model is not None:
+            return model
         # One at a time: readers who ask for old blocks must not take the whole machine.
         with self._deriving:
-            with self._models_lock:
-                model = self._models.get(block)
+            model = self._kept(block)
             if model is None:
                 model = derive_view(self.database.state_at(block), self.config, self._learned()).read()
-            self._keep(block, model)
+                self._keep(block, model)
+        return model
+
+    def _kept(self, block: Hash) -> ReadModel | None:
+        """Return a remembered model, and note that it was asked for."""
+        with self._models_lock:
+            model = self._models.get(block)
+            if model is not None:
+                self._models.move_to_end(block)
             return model
 
     def _learned(self) -> dict[Hash, Frozen]:

@@ -305,9 +305,7 @@ def _boot_nodes(section: Section) -> tuple[str, ...]:
         section.fail("bootNodes", f"there are {len(addresses)}, at most {_MAX_BOOT_NODES} are allowed")
     for index, address in enumerate(addresses):
         if not address.startswith("/") or not address.isprintable() or len(address) > _MAX_ADDRESS:
-            section.fail(
-                f"bootNodes[{index}]", f"{shown(address)} is no address such as /ip4/1.2.3.4/tcp/30333"
-            )
+            section.fail(f"bootNodes[{index}]", f"{shown(address)} is no address such as /ip4/1.2.3.4/tcp/30333")
     return tuple(addresses)
 
 

@@ -21,7 +21,7 @@ from node.config import VERSION
 from node.errors import ExitCode, NodeError
 from node.keystore import KeystoreError
 from runtime.keys import SecretError
-from storage.errors import RevertError, StorageError
+from storage.errors import StorageError
 
 PROGRAM: Final = "mfchain-node"
 
@@ -92,27 +92,40 @@ def execute(arguments: Sequence[str]) -> int:
     """Run the command with these arguments; return its exit code. Failures are one line on standard error."""
     try:
         result = _command.main(list(arguments), prog_name=PROGRAM, standalone_mode=False)
-    except NodeError as error:
-        return _failed(error.exit_code, str(error))
-    except (SpecError, SecretError) as error:
-        return _failed(ExitCode.USAGE, str(error))
-    except StorageError as error:
-        return _failed(ExitCode.DATABASE_REFUSED, str(error))
-    except (KeystoreError, RevertError) as error:
-        return _failed(ExitCode.FAILED, str(error))
-    except typer.TyperException as error:
-        code = ExitCode.USAGE if error.exit_code == ExitCode.USAGE else ExitCode.FAILED
-        return _failed(code, error.format_message())
-    except typer.Abort:
-        return _failed(ExitCode.FAILED, "interrupted")
-    except OSError as error:
-        return _failed(ExitCode.FAILED, str(error))
     except Exception as error:
-        log.debug("unexpected failure", exc_info=True)
-        return _failed(ExitCode.FAILED, f"unexpected {type(error).__name__}: {error}")
+        return _failed(*_explained(_first(error)))
     if result == _INTERRUPTED:
         return _failed(ExitCode.FAILED, "interrupted")
     return result if isinstance(result, int) else ExitCode.STOPPED
+
+
+def _first(error: Exception) -> Exception:
+    """What went wrong first: tasks fail together, in groups of groups."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _explained(error: Exception) -> tuple[ExitCode, str]:
+    """The exit code and the reason that an error stands for."""
+    match error:
+        case NodeError():
+            return error.exit_code, str(error)
+        case SpecError() | SecretError():
+            return ExitCode.USAGE, str(error)
+        case StorageError():
+            return ExitCode.DATABASE_REFUSED, str(error)
+        case KeystoreError():
+            return ExitCode.FAILED, str(error)
+        case typer.TyperException():
+            code = ExitCode.USAGE if error.exit_code == ExitCode.USAGE else ExitCode.FAILED
+            return code, error.format_message()
+        case OSError():
+            where = f": {error.filename}" if error.filename else ""
+            return ExitCode.FAILED, f"{error.strerror or error}{where}"
+        case _:
+            log.debug("unexpected failure", exc_info=error)
+            return ExitCode.FAILED, f"unexpected {type(error).__name__}: {error}"
 
 
 def _failed(code: ExitCode, reason: str) -> int:

@@ -76,13 +76,9 @@ class Keystore:
             if not _write_private(self.producer_path, data, replace=replace):
                 known = self.producer()
                 if known is None or known.public != pair.public:
-                    raise KeystoreError(
-                        f"there is a key in {self.producer_path} already: --replace overwrites it"
-                    )
+                    raise KeystoreError(f"there is a key in {self.producer_path} already: --replace overwrites it")
         except OSError as error:
-            raise KeystoreError(
-                f"the key file {self.producer_path} cannot be written: {error.strerror}"
-            ) from None
+            raise KeystoreError(f"the key file {self.producer_path} cannot be written: {error.strerror}") from None
         return pair
 
 

@@ -190,9 +190,7 @@ class RpcService:
         submitted = await future
         return lambda: self._pool.unwatch(submitted, listener)
 
-    def _hand_in(
-        self, extrinsic: bytes, future: "asyncio.Future[Hash]", listener: StatusListener | None
-    ) -> None:
+    def _hand_in(self, extrinsic: bytes, future: "asyncio.Future[Hash]", listener: StatusListener | None) -> None:
         loop = future.get_loop()
 
         def settle(outcome: Hash | Exception) -> None:

@@ -175,9 +175,7 @@ class Node:
         return checked.prepared.hash
 
 
-def _checked(
-    chain: Chain, validator: TransactionValidator, raw: bytes
-) -> ValidTransaction | InvalidTransaction:
+def _checked(chain: Chain, validator: TransactionValidator, raw: bytes) -> ValidTransaction | InvalidTransaction:
     try:
         return validator.validate(chain.runtime.prepare(raw))
     except InvalidTransaction as error:
@@ -285,12 +283,8 @@ def _greet(config: NodeConfig, chain: Chain, sockets: list[socket.socket]) -> No
     log.info("mfchain %s, chain %s, genesis %s", VERSION, config.spec.name, to_hex(genesis)[:10])
     log.info("database %s, best block %d %s", config.database_path, best.number, to_hex(best.hash)[:10])
     record = chain.snapshot.model.record
-    log.info(
-        "%d ratings by %d users of %d items", record.ratings, record.users, chain.snapshot.model.items.size
-    )
+    log.info("%d ratings by %d users of %d items", record.ratings, record.users, chain.snapshot.model.items.size)
     if config.producer is not None:
-        log.info(
-            "making blocks as %s (%s sealing)", ss58_encode(config.producer.public), config.spec.sealing.value
-        )
+        log.info("making blocks as %s (%s sealing)", ss58_encode(config.producer.public), config.spec.sealing.value)
     port = sockets[0].getsockname()[1]
     log.info("JSON-RPC at ws://127.0.0.1:%d and http://127.0.0.1:%d", port, port)

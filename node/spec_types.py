@@ -116,9 +116,7 @@ class ChainSpec:
                 "maxNewAccountsPerBlock": self.limits.new_accounts,
                 "maxItemsPerBlock": config.max_items_per_block,
             },
-            "upgrades": [
-                {"specVersion": upgrade.spec_version, "height": upgrade.height} for upgrade in self.upgrades
-            ],
+            "upgrades": [{"specVersion": upgrade.spec_version, "height": upgrade.height} for upgrade in self.upgrades],
         }
 
 

@@ -22,9 +22,7 @@ from rpc.errors import RpcError
 from rpc.failure import CommandError, describe
 from runtime.crypto import Scheme
 
-EPILOG: Final = (
-    "The options of mfchain itself (--url, --json, --suri, --key-file, --scheme) may stand here, too."
-)
+EPILOG: Final = "The options of mfchain itself (--url, --json, --suri, --key-file, --scheme) may stand here, too."
 _NEGATIVE: Final = re.compile(r"-[0-9.]+")
 
 

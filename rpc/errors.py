@@ -5,6 +5,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
+from runtime.interface.errors import InvalidReason
 from runtime.primitives import Hash, to_hex
 
 # Above this a JSON number loses digits in a client that holds numbers as binary64.
@@ -65,20 +66,6 @@ CODES: Final[Mapping[Reason, int]] = MappingProxyType(
 )
 
 
-class TransactionFault(StrEnum):
-    """What is wrong with an invalid transaction, in the words that Substrate's clients look for."""
-
-    CALL = "Transaction call is not expected"
-    FUTURE = "Transaction will be valid in the future"
-    STALE = "Transaction is outdated"
-    BAD_PROOF = "Transaction has a bad signature"
-    ANCIENT_BIRTH_BLOCK = "Transaction has an ancient birth block"
-    EXHAUSTS_RESOURCES = "Transaction would exhaust the block limits"
-    PAYMENT = "Inability to pay some fees (e.g. account balance too low)"
-    BAD_MANDATORY = "A call was labelled as mandatory, but resulted in an Error."
-    BAD_SIGNER = "Invalid signing address"
-
-
 class RpcError(Exception):
     """A call's failure as JSON-RPC carries it: on the server raised by a method, on the client by a call."""
 
@@ -128,9 +115,9 @@ def bad_format(why: str) -> RpcError:
     return error(Reason.BAD_FORMAT, "Extrinsic has invalid format", why)
 
 
-def invalid_transaction(fault: TransactionFault) -> RpcError:
+def invalid_transaction(reason: InvalidReason) -> RpcError:
     """1010: the transaction can never, or not any more, be in a block."""
-    return error(Reason.INVALID_TRANSACTION, "Invalid Transaction", str(fault))
+    return error(Reason.INVALID_TRANSACTION, "Invalid Transaction", reason.text)
 
 
 def custom_invalid_transaction(number: int) -> RpcError:

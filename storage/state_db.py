@@ -67,9 +67,7 @@ class UndoRecords:
         """
         block = reader.get(number_key(number))
         if block is None:
-            raise StorageError(
-                Reason.CORRUPT, f"the database is damaged: no block {number} is on the head's chain"
-            )
+            raise StorageError(Reason.CORRUPT, f"the database is damaged: no block {number} is on the head's chain")
         ref = BlockRef(number, Hash(block))
         with self._lock:
             known = self._records.get(ref.hash)
@@ -78,9 +76,7 @@ class UndoRecords:
                 return known
         data = reader.get(undo_key(number))
         if data is None:
-            raise StorageError(
-                Reason.CORRUPT, f"the database is damaged: the undo record of block {number} is missing"
-            )
+            raise StorageError(Reason.CORRUPT, f"the database is damaged: the undo record of block {number} is missing")
         undo = decode_undo(data, ref)
         self.remember(ref.hash, undo)
         return undo
@@ -100,9 +96,7 @@ class UndoRecords:
 class WindowState:
     """The state after a block behind the head, by the undo records of the blocks since."""
 
-    def __init__(
-        self, reader: KeyValueReader, number: BlockNumber, head: BlockNumber, records: UndoRecords
-    ) -> None:
+    def __init__(self, reader: KeyValueReader, number: BlockNumber, head: BlockNumber, records: UndoRecords) -> None:
         """See the state after block `number` through a snapshot whose head is block `head`."""
         self._reader = reader
         self._head = HeadState(reader)

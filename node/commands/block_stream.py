@@ -36,9 +36,7 @@ def read_blocks(stream: BinaryIO) -> Iterator[Block]:
             raise StreamError(f"the block at byte {offset} has {size} bytes, at most {MAX_BLOCK} are allowed")
         data = stream.read(size)
         if len(data) < size:
-            raise StreamError(
-                f"the file is cut: the block at byte {offset} has {size} bytes, {len(data)} are there"
-            )
+            raise StreamError(f"the file is cut: the block at byte {offset} has {size} bytes, {len(data)} are there")
         try:
             block = Block.decode(data)
         except ScaleError as error:

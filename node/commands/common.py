@@ -39,6 +39,8 @@ BasePath = Annotated[
         metavar="DIR",
         help="Where the files of all chains are.",
         show_default="in the home directory",
+        # What cannot be read is the database's business, and another exit code.
+        readable=False,
     ),
 ]
 
@@ -55,9 +57,7 @@ def chosen_base_path(given: Path | None) -> Path:
     try:
         return default_base_path(Path.home(), sys.platform)
     except RuntimeError:
-        raise UsageError(
-            "this user has no home directory: say where files are to be with --base-path"
-        ) from None
+        raise UsageError("this user has no home directory: say where files are to be with --base-path") from None
 
 
 def make_directory(path: Path) -> None:

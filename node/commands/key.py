@@ -103,9 +103,7 @@ def insert(
     make_directory(chain_path(directory, spec))
     keystore = Keystore(keystore_path(directory, spec))
     pair = keystore.insert(secret, replace=replace)
-    typer.echo(
-        f"the producer of the chain {spec.id} is {ss58_encode(pair.public)}, in {keystore.producer_path}"
-    )
+    typer.echo(f"the producer of the chain {spec.id} is {ss58_encode(pair.public)}, in {keystore.producer_path}")
 
 
 def _read_uri(given: str) -> str:

@@ -18,8 +18,7 @@ class TextFormatter(logging.Formatter):
         """Return the line, and the traceback below it if there is one."""
         time = datetime.fromtimestamp(record.created).astimezone()
         text = "".join(
-            character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"
-            for character in record.getMessage()
+            character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in record.getMessage()
         )
         clock = f"{time:%Y-%m-%d %H:%M:%S}.{time.microsecond // 1000:03}"
         line = f"{clock} {_level(record).upper():<5} {record.name}: {text}"

@@ -1,5 +1,6 @@
 """mfchain-node run: the node itself."""
 
+import logging
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -33,6 +34,8 @@ _PRODUCING = "Making blocks"
 _RPC = "JSON-RPC"
 _LOG = "Log"
 
+log = logging.getLogger(__name__)
+
 
 def run(
     dev: Annotated[
@@ -54,9 +57,7 @@ def run(
     ] = None,
     state_pruning: Annotated[
         str,
-        typer.Option(
-            "--state-pruning", metavar="N|archive", help="How many states behind the newest can be read."
-        ),
+        typer.Option("--state-pruning", metavar="N|archive", help="How many states behind the newest can be read."),
     ] = str(DEFAULT_STATE_PRUNING),
     producer: Annotated[
         bool,
@@ -66,24 +67,14 @@ def run(
             rich_help_panel=_PRODUCING,
         ),
     ] = False,
-    alice: Annotated[
-        bool, typer.Option("--alice", help="Use the key //Alice.", rich_help_panel=_PRODUCING)
-    ] = False,
-    bob: Annotated[
-        bool, typer.Option("--bob", help="Use the key //Bob.", rich_help_panel=_PRODUCING)
-    ] = False,
+    alice: Annotated[bool, typer.Option("--alice", help="Use the key //Alice.", rich_help_panel=_PRODUCING)] = False,
+    bob: Annotated[bool, typer.Option("--bob", help="Use the key //Bob.", rich_help_panel=_PRODUCING)] = False,
     charlie: Annotated[
         bool, typer.Option("--charlie", help="Use the key //Charlie.", rich_help_panel=_PRODUCING)
     ] = False,
-    dave: Annotated[
-        bool, typer.Option("--dave", help="Use the key //Dave.", rich_help_panel=_PRODUCING)
-    ] = False,
-    eve: Annotated[
-        bool, typer.Option("--eve", help="Use the key //Eve.", rich_help_panel=_PRODUCING)
-    ] = False,
-    ferdie: Annotated[
-        bool, typer.Option("--ferdie", help="Use the key //Ferdie.", rich_help_panel=_PRODUCING)
-    ] = False,
+    dave: Annotated[bool, typer.Option("--dave", help="Use the key //Dave.", rich_help_panel=_PRODUCING)] = False,
+    eve: Annotated[bool, typer.Option("--eve", help="Use the key //Eve.", rich_help_panel=_PRODUCING)] = False,
+    ferdie: Annotated[bool, typer.Option("--ferdie", help="Use the key //Ferdie.", rich_help_panel=_PRODUCING)] = False,
     suri: Annotated[
         str | None,
         typer.Option(
@@ -106,9 +97,7 @@ def run(
     ] = None,
     rpc_port: Annotated[
         int,
-        typer.Option(
-            "--rpc-port", metavar="PORT", min=0, max=65_535, help="0 is any free port.", rich_help_panel=_RPC
-        ),
+        typer.Option("--rpc-port", metavar="PORT", min=0, max=65_535, help="0 is any free port.", rich_help_panel=_RPC),
     ] = DEFAULT_RPC_PORT,
     rpc_external: Annotated[
         bool, typer.Option("--rpc-external", help="Serve other machines too.", rich_help_panel=_RPC)
@@ -140,9 +129,7 @@ def run(
     ] = _LIMITS.max_connections,
     rpc_max_request_size: Annotated[
         int,
-        typer.Option(
-            "--rpc-max-request-size", metavar="MB", min=1, max=1_024, help="In MiB.", rich_help_panel=_RPC
-        ),
+        typer.Option("--rpc-max-request-size", metavar="MB", min=1, max=1_024, help="In MiB.", rich_help_panel=_RPC),
     ] = _LIMITS.max_request_size // MEBIBYTE,
     rpc_max_batch: Annotated[
         int,
@@ -221,13 +208,16 @@ def run(
 
 def start(options: Options) -> int:
     """Run the node that the options describe; return its exit code."""
+    code: int = ExitCode.STOPPED
     try:
         with _interruptible():
             spec = load_spec(options.chain_name)
             with _base_directory(options) as base_path:
-                return _run(configure(options, spec, base_path, _stored_key))
-    except KeyboardInterrupt:
-        return ExitCode.STOPPED
+                code = _run(configure(options, spec, base_path, _stored_key))
+    except* KeyboardInterrupt:
+        # Told to stop before the node listens for that itself; tasks may have been running already.
+        log.info("stopping")
+    return code
 
 
 def _run(config: NodeConfig) -> int:

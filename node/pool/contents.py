@@ -121,30 +121,41 @@ class Contents:
         queue.next = nonce
         return risen
 
-    def arrange(self, queue: AccountQueue, chain_nonce: Nonce) -> None:
-        """Make ready what continues the chain from `chain_nonce` on; what is older leaves."""
+    def arrange(self, queue: AccountQueue, chain_nonce: Nonce) -> bool:
+        """Make ready what continues the chain from `chain_nonce` on, and nothing else; what is older leaves.
+
+        Returns whether something that was ready is future now: then the bounds are to be restored.
+        """
         for nonce in sorted(nonce for nonce in queue.entries if nonce < chain_nonce):
             self.leave(queue, queue.entries[nonce], TransactionState.INVALID)
         queue.start = queue.next = chain_nonce
         self.counts["promoted"] += len(self.extend(queue))
+        has_demoted = False
         if queue.futures:
-            self._limit_futures(queue)
+            for nonce in sorted(nonce for nonce in queue.entries if nonce > queue.next):
+                has_demoted |= self._demote(queue.entries[nonce])
         self.close_if_empty(queue)
+        return has_demoted
 
-    def _limit_futures(self, queue: AccountQueue) -> None:
-        """Demote what is ready behind a gap, and let go what that brings above the bounds."""
+    def _demote(self, entry: Entry) -> bool:
+        """Make a transaction future; tell whether it was ready."""
+        if not entry.ticket:
+            return False
+        self.order.remove(entry)
+        self.future_bytes += entry.length
+        self.counts["demoted"] += 1
+        self._watchers.tell(entry.hash, TransactionState.FUTURE)
+        return True
+
+    def limit_futures(self, queue: AccountQueue) -> None:
+        """Let an account's last futures go until all bounds hold, as far as it has any."""
         limits = self._limits
-        room = limits.futures_per_account
-        for nonce in sorted(nonce for nonce in queue.entries if nonce > queue.next):
-            entry = queue.entries[nonce]
-            is_demoted = entry.ticket > 0
-            if is_demoted:
-                self.order.remove(entry)
-                self.future_bytes += entry.length
-                self.counts["demoted"] += 1
-            if not room or self.futures > limits.futures or self.future_bytes > limits.future_bytes:
-                self.leave(queue, entry, TransactionState.DROPPED)
-                continue
-            room -= 1
-            if is_demoted:
-                self._watchers.tell(entry.hash, TransactionState.FUTURE)
+        for nonce in sorted((nonce for nonce in queue.entries if nonce > queue.next), reverse=True):
+            if (
+                queue.futures <= limits.futures_per_account
+                and self.futures <= limits.futures
+                and self.future_bytes <= limits.future_bytes
+            ):
+                break
+            self.leave(queue, queue.entries[nonce], TransactionState.DROPPED)
+        self.close_if_empty(queue)

@@ -185,7 +185,8 @@ class TransactionPool:
             del self._banned[next(iter(self._banned))]
         queue = self._contents.queues[entry.account]
         self._contents.leave(queue, entry, TransactionState.INVALID)
-        self._contents.arrange(queue, queue.start)
+        if self._contents.arrange(queue, queue.start):
+            self._contents.limit_futures(queue)
         self._watchers.flush()
         return True
 
@@ -217,12 +218,7 @@ class TransactionPool:
             unsettled = dict.fromkeys(self._contents.queues)
         elif accounts is not None:
             unsettled.update(dict.fromkeys(accounts))
-        for account in unsettled:
-            queue = self._contents.queues.get(account)
-            if queue is not None and queue.start != (chain_nonce := nonces(account)):
-                self._contents.arrange(queue, chain_nonce)
-        if self._has_retracted:
-            self._settle_returned()
+        self._settle(unsettled, nonces)
         while self._banned and next(iter(self._banned.values())) < self._height:
             del self._banned[next(iter(self._banned))]
         self._watchers.give_up(self._height)
@@ -259,6 +255,26 @@ class TransactionPool:
                 unsettled[entry.account] = None
                 contents.close_if_empty(queue)
 
+    def _settle(self, unsettled: Iterable[AccountId], nonces: NonceOf) -> None:
+        """Arrange accounts by what the chain says, and only then see whether there are too many futures."""
+        contents = self._contents
+        longer: dict[AccountId, None] = {}
+        for account in unsettled:
+            queue = contents.queues.get(account)
+            if queue is None or queue.start == (chain_nonce := nonces(account)):
+                continue
+            if contents.arrange(queue, chain_nonce):
+                longer[account] = None
+        for entry in self._returned:
+            if entry.hash in contents.entries and not entry.ticket:
+                self._watchers.tell(entry.hash, TransactionState.FUTURE)
+                longer[entry.account] = None
+        self._returned.clear()
+        self._has_retracted = False
+        for account in longer:
+            if account in contents.queues:
+                contents.limit_futures(contents.queues[account])
+
     def on_retracted(self, block: Hash, transactions: Sequence[ValidTransaction]) -> None:
         """A block has left the best chain: put back what of it is still valid, in its order.
 
@@ -290,14 +306,6 @@ class TransactionPool:
             queue.unsettle()
             contents.counts["returned"] += 1
             self._returned.append(contents.enter(valid, queue, arrival))
-
-    def _settle_returned(self) -> None:
-        """Tell of what came back and is future; those that are ready have been told."""
-        for entry in self._returned:
-            if entry.hash in self._contents.entries and not entry.ticket:
-                self._watchers.tell(entry.hash, TransactionState.FUTURE)
-        self._returned.clear()
-        self._has_retracted = False
 
     def on_finalized(self, block: Hash, included: Iterable[Hash]) -> None:
         """A block with these transactions cannot be undone any more."""

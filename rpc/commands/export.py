@@ -32,9 +32,7 @@ def export_model(
         arrays = _arrays(details, dimension) | _model_arrays(model)
     _write(file, arrays)
     if here.as_json:
-        here.print(
-            {"file": str(file), "items": len(details), "digest": model["digest"], "block": model["block"]}
-        )
+        here.print({"file": str(file), "items": len(details), "digest": model["digest"], "block": model["block"]})
         return
     print_line(f"{file}: {len(details)} items, digest {model['digest']}, {block_text(model['block'])}")
 

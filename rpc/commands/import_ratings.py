@@ -60,20 +60,14 @@ class ProgressReports:
 def import_ratings(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="CSV: user,item,rating[,timestamp]; a header is optional.")],
-    titles: Annotated[
-        Path | None, typer.Option(help='CSV: item,title. Without it items are called "item N".')
-    ] = None,
+    titles: Annotated[Path | None, typer.Option(help='CSV: item,title. Without it items are called "item N".')] = None,
     suri_prefix: Annotated[str, typer.Option(help="User N of the file is the account PREFIX//N.")] = "//user",
-    batch: Annotated[
-        int, typer.Option(min=1, max=MAX_BATCH, help="Ratings a signature, at most.")
-    ] = MAX_BATCH,
+    batch: Annotated[int, typer.Option(min=1, max=MAX_BATCH, help="Ratings a signature, at most.")] = MAX_BATCH,
     rate: Annotated[float | None, typer.Option(min=0.01, help="Most ratings a second.")] = None,
     strict_order: Annotated[
         bool, typer.Option("--strict-order", help="Send a window only when the one before is in blocks.")
     ] = False,
-    window: Annotated[
-        int, typer.Option(min=1, help="Ratings among which users' batches are gathered.")
-    ] = 4_096,
+    window: Annotated[int, typer.Option(min=1, help="Ratings among which users' batches are gathered.")] = 4_096,
 ) -> None:
     """Import a file of ratings; the same command goes on after an interruption."""
     here = session(context)
@@ -120,8 +114,6 @@ def _print(here: Session, outcome: Outcome) -> None:
         print_line(f"all {outcome.ratings:,} ratings were imported before, {block_text(outcome.block)}")
         return
     before = f" ({outcome.already:,} more were in before)" if outcome.already else ""
-    what = (
-        f"{outcome.ratings - outcome.already:,} ratings of {outcome.users:,} users on {outcome.items:,} items"
-    )
+    what = f"{outcome.ratings - outcome.already:,} ratings of {outcome.users:,} users on {outcome.items:,} items"
     speed = f"{outcome.seconds:.1f} s, {outcome.per_second:,.0f} ratings/s, {outcome.blocks:,} blocks"
     print_line(f"imported {what}{before}: {speed}")

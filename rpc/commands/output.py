@@ -25,9 +25,7 @@ def print_line(text: str) -> None:
 
 def clean(text: object) -> str:
     """Text of others' making, without the characters that steer a terminal."""
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(text)
-    )
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(text))
 
 
 def _console() -> Console:
@@ -66,9 +64,7 @@ def number(value: object, digits: int = 4) -> str:
     """A number with few digits; a dash for none."""
     if value is None:
         return "-"
-    return (
-        f"{float(str(value)):.{digits}f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
-    )
+    return f"{float(str(value)):.{digits}f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
 def spread(value: object) -> str:

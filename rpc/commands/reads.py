@@ -55,9 +55,7 @@ def status(context: typer.Context) -> None:
 
 def _model_facts(model: Any) -> dict[str, str]:
     scale = model["scale"]
-    state = (
-        "canonical" if model["canonical"] else f"{model['ratingsSinceEpoch']} ratings since the last epoch"
-    )
+    state = "canonical" if model["canonical"] else f"{model['ratingsSinceEpoch']} ratings since the last epoch"
     return {
         "ratings": f"{model['ratings']} by {model['users']} users of {model['items']} items",
         "scale": f"{scale['min']} to {scale['max']}, step {scale['step']}",

@@ -54,9 +54,7 @@ def find_items(node: RpcClient, registrar: KeyPair, titles: Mapping[int, str]) -
     return Found(_match(titles, _registered_by(node, registrar, candidates)), nonce)
 
 
-def _registered_by(
-    node: RpcClient, registrar: KeyPair, candidates: Sequence[tuple[int, str]]
-) -> dict[str, list[int]]:
+def _registered_by(node: RpcClient, registrar: KeyPair, candidates: Sequence[tuple[int, str]]) -> dict[str, list[int]]:
     """The candidates that this account registered: chain ids by title, ascending."""
     own: dict[str, list[int]] = defaultdict(list)
     for start in range(0, len(candidates), PAGE):

@@ -60,9 +60,7 @@ def read_ratings(path: Path, scale: Scale) -> RatingsFile:
     rows: list[tuple[int, int, int]] = []
     for number, row in _rows(path):
         if len(row) not in (3, 4):
-            raise _invalid(
-                path, number, f"expected user,item,rating or user,item,rating,timestamp, got {row}"
-            )
+            raise _invalid(path, number, f"expected user,item,rating or user,item,rating,timestamp, got {row}")
         if not rows and number == 1 and not _is_number(row[0]):
             continue  # the header
         user = _identifier(path, number, "user", row[0])

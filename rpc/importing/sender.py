@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rpc.client import RpcClient, Subscription
-from rpc.errors import CODES, Reason, RpcError, TransactionFault
+from rpc.errors import CODES, Reason, RpcError
 from rpc.failure import CommandError, Failing, expecting
 from rpc.importing.link import Link
 from rpc.transactions import Signing, account_key, next_nonce_calls, signing_now, stored_nonce
 from runtime.crypto import KeyPair
+from runtime.interface.errors import InvalidReason
 from runtime.primitives import to_hex
 
 ERA_PERIOD: Final = 256
@@ -36,7 +37,7 @@ _LATER: Final = frozenset(
         Reason.TOO_MANY,
     )
 )
-_PASSING_FAULTS: Final = (TransactionFault.ANCIENT_BIRTH_BLOCK, TransactionFault.FUTURE)
+_PASSING_FAULTS: Final = (InvalidReason.ANCIENT_BIRTH_BLOCK.text, InvalidReason.FUTURE.text)
 # Refusals of what the node has already: the same bytes, or the same nonce signed before a restart.
 _THERE: Final = frozenset(CODES[reason] for reason in (Reason.ALREADY_IMPORTED, Reason.PRIORITY_TOO_LOW))
 
@@ -137,9 +138,7 @@ class Sender:
             self._poll(node, range(len(self.work.lanes)))
             while self._queue or self._busy:
                 self._step(node, heads)
-                if (
-                    not self._queue and not self._busy
-                ):  # a reorganisation may have undone what was done long ago
+                if not self._queue and not self._busy:  # a reorganisation may have undone what was done long ago
                     self._poll(node, range(len(self.work.lanes)))
 
     def _step(self, node: RpcClient, heads: Subscription) -> None:
@@ -198,9 +197,7 @@ class Sender:
         ratings = 0
         allowed = self._allowed()
         window: int | None = None
-        while (
-            self._queue and len(chosen) < bounds.transactions_a_message and ratings < bounds.ratings_a_message
-        ):
+        while self._queue and len(chosen) < bounds.transactions_a_message and ratings < bounds.ratings_a_message:
             number = self._queue[0]
             index = work.lane_of[number]
             lane = work.lanes[index]
@@ -250,7 +247,7 @@ class Sender:
     def _handle_refusal(self, number: int, place: int, error: RpcError) -> None:
         """Decide what a refusal means for the transaction."""
         if error.code in _THERE or (
-            error.code == CODES[Reason.INVALID_TRANSACTION] and error.data == TransactionFault.STALE
+            error.code == CODES[Reason.INVALID_TRANSACTION] and error.data == InvalidReason.STALE.text
         ):
             return  # in the pool or in a block: its nonce will tell
         if error.code == CODES[Reason.TEMPORARILY_BANNED] or (

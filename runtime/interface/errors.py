@@ -62,9 +62,14 @@ class InvalidReason(StrEnum):
     BAD_CALL = "Call"
     UNSIGNED = "NoUnsignedValidator"
 
+    @property
+    def text(self) -> str:
+        """Say it in the words that Substrate's clients look for, where there are such."""
+        return _INVALID_TEXTS[self]
 
-# The texts that Substrate's RPC gives as `data` of error 1010, where it has one.
-INVALID_TEXTS = {
+
+_INVALID_TEXTS = {
+    InvalidReason.UNDECODABLE: "Transaction cannot be decoded",
     InvalidReason.TOO_LONG: "Transaction is too long",
     InvalidReason.BAD_PROOF: "Transaction has a bad signature",
     InvalidReason.BAD_SIGNER: "Invalid signing address",
@@ -82,7 +87,7 @@ class InvalidTransaction(Exception):
 
     def __init__(self, reason: InvalidReason, detail: str = "") -> None:
         """Name the reason; `detail` says more where there is more to say."""
-        text = detail or INVALID_TEXTS.get(reason, reason.value)
+        text = detail or reason.text
         super().__init__(text)
         self.reason = reason
         self.text = text

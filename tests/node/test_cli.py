@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import trio
 from typer.main import get_command
 
 import node.service
@@ -21,6 +23,7 @@ from node.chain import Chain
 from node.chain_spec import SHIPPED, genesis, load_spec, render
 from node.cli import app, execute
 from node.config import VERSION, LogConfig, LogFormat, NodeConfig, database_path
+from node.errors import ExitCode, NodeError
 from node.keystore import Keystore
 from rpc.limits import MEBIBYTE, RpcLimits, UnsafeMethods
 from runtime.crypto import Scheme
@@ -113,6 +116,11 @@ def failed(code: int, message: str) -> Ended:
     return Ended(code, "", f"mfchain-node: {message}\n")
 
 
+def plain(text: str) -> str:
+    """Help without the colours that it has where the environment asks for them."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
 # The commands and their options
 
 
@@ -132,7 +140,7 @@ def test_help_shows_the_options_of_run_too(cli: Cli, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("COLUMNS", "200")
     shown = cli("--help")
     assert shown.code == 0
-    assert all(name in shown.out for name in COMMANDS - {"build-spec"} | RUN_OPTIONS)
+    assert all(name in plain(shown.out) for name in COMMANDS - {"build-spec"} | RUN_OPTIONS)
     assert "build-spec" not in shown.out
 
 
@@ -140,13 +148,13 @@ def test_help_shows_the_options_of_run_too(cli: Cli, monkeypatch: pytest.MonkeyP
 def test_every_command_has_help(cli: Cli, command: str) -> None:
     shown = cli(command, "--help")
     assert (shown.code, shown.err) == (0, "")
-    assert f"Usage: mfchain-node {command}" in shown.out
+    assert f"Usage: mfchain-node {command}" in plain(shown.out)
 
 
 def test_key_alone_shows_help_as_wrong_usage(cli: Cli) -> None:
     shown = cli("key")
     assert (shown.code, shown.err) == (2, "")
-    assert "Usage: mfchain-node key" in shown.out
+    assert "Usage: mfchain-node key" in plain(shown.out)
 
 
 @pytest.mark.parametrize(
@@ -185,6 +193,16 @@ def test_wrong_usage_is_told_in_a_line(cli: Cli, arguments: list[str], message: 
     assert cli(*arguments) == failed(code, message)
 
 
+def test_the_first_failure_of_a_group_is_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_node(config: NodeConfig) -> int:
+        first = NodeError(ExitCode.PORT_IN_USE, "the port went")
+        raise ExceptionGroup("nursery", [ExceptionGroup("nursery", [first]), ValueError("later")])
+
+    monkeypatch.setattr(node.service, "run_node", run_node)
+    monkeypatch.setattr("node.commands.run.start_logging", lambda config: None)
+    assert cli("--dev") == failed(4, "the port went")
+
+
 def test_a_failure_nobody_thought_of_is_a_line_too(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def run_node(config: NodeConfig) -> int:
         raise ZeroDivisionError("one\nby zero")
@@ -192,6 +210,25 @@ def test_a_failure_nobody_thought_of_is_a_line_too(cli: Cli, monkeypatch: pytest
     monkeypatch.setattr(node.service, "run_node", run_node)
     monkeypatch.setattr("node.commands.run.start_logging", lambda config: None)
     assert cli("--dev") == failed(1, "unexpected ZeroDivisionError: one by zero")
+
+
+def test_standard_output_that_takes_nothing(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.TextIOWrapper):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", Full(io.BytesIO()))
+        ended = cli("key", "inspect", "//Alice")
+    assert ended == failed(1, "No space left on device")
+
+
+def test_a_user_without_a_home_directory(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", home)
+    assert cli("chain-info") == failed(2, "this user has no home directory: say where files are to be with --base-path")
 
 
 # run
@@ -299,9 +336,29 @@ def test_a_directory_that_cannot_be_made(cli: Cli, started: list[NodeConfig], tm
     assert started == []
 
 
-def test_ctrl_c_while_starting_is_a_stop(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    def run_node(config: NodeConfig) -> int:
+def test_a_directory_of_somebody_else(
+    cli: Cli, started: list[NodeConfig], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # The superuser, who may run the tests, can write everywhere.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    path = tmp_path / "chains" / "dev"
+    assert cli("--dev", "--base-path", tmp_path) == failed(3, f"the directory {path} cannot be written to")
+    assert started == []
+
+
+async def told_among_tasks() -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.sleep_forever)
+        await trio.lowlevel.checkpoint()
         signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    "told", [lambda: signal.raise_signal(signal.SIGTERM), lambda: trio.run(told_among_tasks)], ids=["alone", "tasks"]
+)
+def test_sigterm_while_starting_is_a_stop(cli: Cli, monkeypatch: pytest.MonkeyPatch, told: Callable[[], None]) -> None:
+    def run_node(config: NodeConfig) -> int:
+        told()
         raise AssertionError("the signal was not heard")
 
     before = signal.getsignal(signal.SIGTERM)

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from runtime.header import Block, DigestItem, DigestKind, Header
 from runtime.keys import key_pair_from_uri
 from runtime.primitives import ZERO_HASH, BlockNumber, Nonce, to_hex
 from runtime.scale import I64, U64
+from storage.columns import body_key
 from storage.leveldb import LevelDbStore
 
 ALICE = key_pair_from_uri("//Alice", Scheme.ED25519)
@@ -273,6 +275,60 @@ def test_files_that_cannot_be_used(cli: Cli, tmp_path: Path) -> None:
         1, f"the file {tmp_path} cannot be read: Is a directory"
     )
     assert not (tmp_path / "there").exists()
+
+
+def test_a_block_that_is_lost(cli: Cli, blocks: list[Block], dev: ChainSpec, tmp_path: Path) -> None:
+    store = LevelDbStore(database_path(tmp_path / "here", dev))
+    store.write([(body_key(blocks[2].header.hash()), None)], sync=True)
+    store.close()
+    assert cli("export-blocks", tmp_path / "blocks", *where(tmp_path / "here")) == failed(
+        3, "the database is damaged: block 3 is missing"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+class Broken(io.BytesIO):
+    """A stream that fails, in whatever way, after what it holds."""
+
+    def __init__(self, data: bytes, fail: Callable[[], None]) -> None:
+        super().__init__(data)
+        self._fail = fail
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        if not data:
+            self._fail()
+        return data
+
+
+def fail_to_read() -> None:
+    raise OSError(5, "Input/output error")
+
+
+@pytest.mark.parametrize(
+    ("fail", "message"),
+    [
+        (fail_to_read, "the file - cannot be read: Input/output error"),
+        (lambda: signal.raise_signal(signal.SIGINT), "interrupted"),
+    ],
+)
+def test_an_import_that_breaks_off_can_go_on(
+    cli: Cli,
+    blocks: list[Block],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fail: Callable[[], None],
+    message: str,
+) -> None:
+    there = tmp_path / "there"
+    file = write(tmp_path / "blocks", *blocks[:2])
+    stream = Binary()
+    stream.buffer = Broken(file.read_bytes(), fail)
+    monkeypatch.setattr(sys, "stdin", stream)
+    assert cli("import-blocks", "-", *where(there)) == failed(1, message)
+    assert head_of(cli, there) == ref(blocks[1])
+    file = write(tmp_path / "blocks", *blocks)
+    assert cli("import-blocks", file, *where(there)).err == "imported 3 blocks: the best block is 5\n"
 
 
 def write(path: Path, *blocks: Block, tail: bytes = b"") -> Path:

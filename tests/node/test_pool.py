@@ -229,7 +229,7 @@ class TestBounds:
         add_all(pool, *chain)
         told = watch(pool, *chain)
         pool.drop(hash_of(chain[1]), InvalidReason.BAD_CALL)
-        assert told == [[], [INVALID], [FUTURE], [FUTURE], [DROPPED]]
+        assert told == [[], [INVALID], [FUTURE], [FUTURE], [FUTURE, DROPPED]]
         assert ready(pool) == [chain[0]]
         assert gauges(pool)["future"] == 2
 
@@ -242,7 +242,7 @@ class TestBounds:
         add_all(pool, valid("b", 1), *chain)
         told = watch(pool, *chain)
         pool.drop(hash_of(chain[1]), InvalidReason.BAD_CALL)
-        assert told == [[], [INVALID], [FUTURE], [DROPPED]]
+        assert told == [[], [INVALID], [FUTURE], [FUTURE, DROPPED]]
         assert hash_of(valid("b", 1)) in pool
 
 
@@ -550,6 +550,28 @@ class TestReorganisations:
         block(pool, 1, [], name="other 1")
         assert ready(pool) == chain
         assert told[2:] == [[]] * 6
+
+    def test_what_comes_back_ready_costs_no_future_its_place(self) -> None:
+        """Bounds on futures are looked at when all accounts are arranged, not while some have yet to be."""
+        pool = TransactionPool(PoolLimits(futures=1))
+        add_all(pool, valid("a", 5), *(valid("b", nonce) for nonce in range(4)))
+        block(pool, 1, [valid("b", nonce) for nonce in range(4)])
+        pool.on_retracted(block_hash("1"), [valid("b", nonce) for nonce in range(4)])
+        block(pool, 1, [], name="other 1")
+        assert len(ready(pool)) == 4
+        assert hash_of(valid("a", 5)) in pool
+
+    def test_who_came_back_as_a_future_makes_room_for_those_that_were_here(self) -> None:
+        pool = TransactionPool(PoolLimits(futures=2))
+        chain = [valid("b", nonce) for nonce in range(4)]
+        add_all(pool, valid("a", 5), *chain)
+        told = watch(pool, *chain)
+        block(pool, 1, chain)
+        pool.on_retracted(block_hash("1"), chain[1:])
+        block(pool, 1, [], name="other 1")
+        again = [in_block("1"), retracted("1"), FUTURE]
+        assert told[1:] == [again, [*again, DROPPED], [*again, DROPPED]]
+        assert hash_of(valid("a", 5)) in pool
 
     def test_its_place_taken_it_is_usurped(self) -> None:
         pool = TransactionPool()

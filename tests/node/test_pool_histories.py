@@ -28,6 +28,8 @@ LIMITS = PoolLimits(
     listeners=64,
 )
 
+INVALID = TransactionStatus(TransactionState.INVALID)
+
 names = st.sampled_from(NAMES)
 
 
@@ -232,7 +234,7 @@ class PoolHistory(RuleBasedStateMachine):
             self.model.banned[extrinsic] = self.model.height + LIMITS.ban_blocks
             if len(self.model.banned) > LIMITS.banned:
                 del self.model.banned[next(iter(self.model.banned))]
-            assert self.told[extrinsic][-1].state is TransactionState.INVALID
+            self.assert_told(extrinsic, INVALID)
             self.model.settle()
             self.accept_drops()
 
@@ -319,7 +321,7 @@ class PoolHistory(RuleBasedStateMachine):
             is_stale = kept.valid.nonce < model.chain[kept.valid.account]
             if is_stale or kept.valid.longevity <= model.height:
                 del model.kept[extrinsic]
-                assert self.told[extrinsic][-1] == TransactionStatus(TransactionState.INVALID)
+                self.assert_told(extrinsic, INVALID)
         while model.banned and next(iter(model.banned.values())) < model.height:
             del model.banned[next(iter(model.banned))]
         model.settle()
@@ -349,20 +351,22 @@ class PoolHistory(RuleBasedStateMachine):
 
     def accept_drops(self) -> None:
         """Take out of the model what the pool let go, having made sure that a bound forced it to."""
-        for extrinsic, kept in list(self.model.kept.items()):
-            statuses = self.told.get(extrinsic)
-            if statuses and statuses[-1].state is TransactionState.DROPPED and extrinsic not in self.pool:
-                assert kept.place is None
-                assert self.model.is_over_futures(kept.valid.account)
-        for extrinsic in [known for known in self.model.kept if known not in self.pool]:
-            kept = self.model.kept.pop(extrinsic)
-            statuses = self.told.get(extrinsic)
+        dropped = [kept for extrinsic, kept in self.model.kept.items() if extrinsic not in self.pool]
+        for kept in dropped:
             assert kept.place is None, "a ready transaction is lost"
-            assert statuses is None or statuses[-1].state is TransactionState.DROPPED
+            assert self.model.is_over_futures(kept.valid.account)
+            statuses = self.told.get(hash_of(kept.valid))
+            assert statuses is None or statuses[-1].state in FINAL_STATES
+        for kept in dropped:
+            del self.model.kept[hash_of(kept.valid)]
+        for kept in dropped:
+            of, nonce = kept.valid.account, kept.valid.nonce
+            assert all(other < nonce for other in self.model.by_nonce(of)), "the last ones go first"
 
     def forget_distant_past(self) -> None:
         """Keep as many blocks as a reorganisation may undo."""
-        del self.past[:-3]
+        while len(self.past) > 3:
+            self.finalize()
 
     # What holds at all times.
 
@@ -425,4 +429,4 @@ class PoolHistory(RuleBasedStateMachine):
 
 
 TestPoolHistory = PoolHistory.TestCase
-TestPoolHistory.settings = settings(max_examples=60, stateful_step_count=40)
+TestPoolHistory.settings = settings(max_examples=100, stateful_step_count=40)

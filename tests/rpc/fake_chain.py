@@ -18,7 +18,6 @@ from websockets.sync.server import Server, ServerConnection, serve
 
 from rpc.errors import (
     RpcError,
-    TransactionFault,
     already_imported,
     invalid_params,
     invalid_transaction,
@@ -30,6 +29,7 @@ from rpc.transactions import account_key
 from runtime.crypto import verify
 from runtime.extrinsic import Extrinsic, extrinsic_hash, signing_payload
 from runtime.header import Header
+from runtime.interface.errors import InvalidReason
 from runtime.keys import parse_account, ss58_encode
 from runtime.primitives import ZERO_HASH, AccountId, BlockNumber, Hash, blake2b_256, from_hex, to_hex
 from runtime.scale import Reader
@@ -209,10 +209,10 @@ class FakeChain:
                 self.headers[birth].hash(),
             )
             if not verify(signature.scheme, signature.account, message, signature.value):
-                raise invalid_transaction(TransactionFault.BAD_PROOF)
+                raise invalid_transaction(InvalidReason.BAD_PROOF)
         own = self.pool[signature.account]
         if signature.nonce < self.state.nonces.get(signature.account, 0):
-            raise invalid_transaction(TransactionFault.STALE)
+            raise invalid_transaction(InvalidReason.STALE)
         if own.get(signature.nonce) == raw:
             raise already_imported(extrinsic_hash(raw))
         if signature.nonce in own:
@@ -376,8 +376,7 @@ class FakeChain:
             raise invalid_params("too many keys")
         nonces = {account_key(AccountId(account)): nonce for account, nonce in self.at(block).nonces.items()}
         values = [
-            [key, to_hex(nonces[key].to_bytes(4, "little") + bytes(12)) if key in nonces else None]
-            for key in keys
+            [key, to_hex(nonces[key].to_bytes(4, "little") + bytes(12)) if key in nonces else None] for key in keys
         ]
         return [{"block": self.block()["hash"], "changes": values}]
 
@@ -453,9 +452,7 @@ class FakeChain:
     def do_mf_recommend(self, account: str, count: int, options: dict[str, Any]) -> list[dict[str, Any]]:
         assert set(options) == {"includeRated", "minRatings", "order"}
         rated = self.state.ratings.get(parse_account(account), {})
-        items = [
-            item for item in range(len(self.state.items)) if options["includeRated"] or item not in rated
-        ]
+        items = [item for item in range(len(self.state.items)) if options["includeRated"] or item not in rated]
         return [self.do_mf_predict(account, item) for item in items[:count]]
 
     def do_mf_similar_items(self, item: int, count: int) -> list[dict[str, Any]]:
@@ -467,9 +464,7 @@ class FakeChain:
         own = self.state.ratings.get(parse_account(account), {})
         return {
             "account": ss58_encode(parse_account(account)),
-            "ratings": [
-                {"item": item, "title": self.item(item)[0], "rating": own[item]} for item in sorted(own)
-            ],
+            "ratings": [{"item": item, "title": self.item(item)[0], "rating": own[item]} for item in sorted(own)],
             "bias": {"mean": 0.125, "std": 0.5},
             "features": {"mean": [0.0, 0.0], "std": [1.0, 1.0]},
             "noise": 0.75,

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rpc.errors import (
-    TransactionFault,
     already_imported,
     invalid_params,
     invalid_transaction,
@@ -33,6 +32,7 @@ from rpc.service import (
     TransactionStatus,
 )
 from runtime.header import Block, DigestItem, DigestKind, Header
+from runtime.interface.errors import InvalidReason
 from runtime.interface.state import StateReader
 from runtime.keys import ss58_encode
 from runtime.primitives import ZERO_HASH, AccountId, BlockNumber, BlockRef, Hash, Nonce, blake2b_256, to_hex
@@ -244,7 +244,7 @@ class FakeNode:
         if self.hang:
             await asyncio.Event().wait()
         if extrinsic == BAD_EXTRINSIC:
-            raise invalid_transaction(TransactionFault.BAD_PROOF)
+            raise invalid_transaction(InvalidReason.BAD_PROOF)
         identifier = blake2b_256(extrinsic)
         if extrinsic in self.pool:
             raise already_imported(identifier)

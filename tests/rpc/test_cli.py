@@ -112,9 +112,7 @@ def test_rate_prints_a_line_and_its_events(chain: FakeChain) -> None:
         (("3", "+1"), 1),
     ],
 )
-def test_a_rating_is_a_number_or_a_word_of_the_scale(
-    chain: FakeChain, words: tuple[str, ...], rating: int
-) -> None:
+def test_a_rating_is_a_number_or_a_word_of_the_scale(chain: FakeChain, words: tuple[str, ...], rating: int) -> None:
     assert run(chain, "rate", *words).exit_code == 0
     assert chain.state.ratings == {ALICE.public: {3: rating}}
 
@@ -127,9 +125,7 @@ def test_a_rating_is_a_number_or_a_word_of_the_scale(
         ("rate", "1", "-1", "--suri=//Bob", "--scheme=sr25519"),
     ],
 )
-def test_options_of_the_whole_stand_before_or_after_the_subcommand(
-    chain: FakeChain, words: tuple[str, ...]
-) -> None:
+def test_options_of_the_whole_stand_before_or_after_the_subcommand(chain: FakeChain, words: tuple[str, ...]) -> None:
     assert run(chain, *words).exit_code == 0
     bob = key_pair_from_uri("//Bob", Scheme.SR25519)
     assert signed_by(chain)[:2] == (bob.public, Scheme.SR25519)
@@ -187,9 +183,7 @@ def test_the_key_file_signs(chain: FakeChain, tmp_path: Path) -> None:
         (b"//" + b"A" * 5000, "does not hold one line, a secret URI"),
     ],
 )
-def test_an_unusable_key_file_is_refused(
-    chain: FakeChain, tmp_path: Path, content: bytes | None, reason: str
-) -> None:
+def test_an_unusable_key_file_is_refused(chain: FakeChain, tmp_path: Path, content: bytes | None, reason: str) -> None:
     path = tmp_path / "key"
     if content is not None:
         path.write_bytes(content)
@@ -252,9 +246,7 @@ def test_waiting_for_a_block_has_an_end(chain: FakeChain) -> None:
     chain.instant = False
     error = failure(chain, "rate", 1, 1, "--timeout", "0.05")
     assert error["reason"] == "TimedOut"
-    assert error["message"] == (
-        "the transaction was in no block after 0.05 seconds; it may still come into one"
-    )
+    assert error["message"] == ("the transaction was in no block after 0.05 seconds; it may still come into one")
 
 
 @pytest.mark.parametrize("status", ["dropped", "invalid", {"usurped": "0x00"}])
@@ -323,12 +315,8 @@ def test_reads_print_exactly_the_result(chain: FakeChain) -> None:
 def test_recommend_passes_its_options(chain: FakeChain) -> None:
     asked: list[Any] = []
     chain.overrides["mf_recommend"] = lambda *params: asked.append(params) or []
-    result = run(
-        chain, "recommend", "--order", "pessimistic", "--include-rated", "--min-ratings", 3, "--count", 4
-    )
-    assert asked == [
-        (to_hex(ALICE.public), 4, {"includeRated": True, "minRatings": 3, "order": "pessimistic"})
-    ]
+    result = run(chain, "recommend", "--order", "pessimistic", "--include-rated", "--min-ratings", 3, "--count", 4)
+    assert asked == [(to_hex(ALICE.public), 4, {"includeRated": True, "minRatings": 3, "order": "pessimistic"})]
     assert result.stdout.endswith("nothing to recommend: every item is rated already, or there is none\n")
 
 

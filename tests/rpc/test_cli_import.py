@@ -20,7 +20,6 @@ from rpc.cli import app
 from rpc.errors import (
     Reason,
     RpcError,
-    TransactionFault,
     bad_format,
     invalid_transaction,
     named_error,
@@ -34,6 +33,7 @@ from rpc.importing.sender import Bounds
 from rpc.transactions import submit_rating
 from runtime.crypto import Scheme
 from runtime.extrinsic import Extrinsic
+from runtime.interface.errors import InvalidReason
 from runtime.keys import key_pair_from_uri
 from runtime.primitives import AccountId, to_hex
 from tests.rpc.fake_chain import DroppedError, FakeChain
@@ -337,8 +337,8 @@ def test_transactions_that_vanish_are_sent_again(chain: FakeChain, tmp_path: Pat
         temporarily_banned(),
         not_ready("catching up"),
         named_error(Reason.RATE_LIMITED, "too fast"),
-        invalid_transaction(TransactionFault.ANCIENT_BIRTH_BLOCK),
-        invalid_transaction(TransactionFault.FUTURE),
+        invalid_transaction(InvalidReason.ANCIENT_BIRTH_BLOCK),
+        invalid_transaction(InvalidReason.FUTURE),
     ],
 )
 def test_a_refusal_that_passes_is_waited_for(chain: FakeChain, tmp_path: Path, refusal: RpcError) -> None:
@@ -424,9 +424,7 @@ def test_no_block_ends_the_wait(tmp_path: Path) -> None:
     assert raised.value.message == "no block has taken a transaction of this import for 0.1 seconds"
 
 
-def test_another_chain_behind_the_same_address_is_not_taken_for_the_first(
-    chain: FakeChain, tmp_path: Path
-) -> None:
+def test_another_chain_behind_the_same_address_is_not_taken_for_the_first(chain: FakeChain, tmp_path: Path) -> None:
     path = write(tmp_path / "r.csv", ratings(40))
 
     def swap() -> None:
@@ -438,9 +436,7 @@ def test_another_chain_behind_the_same_address_is_not_taken_for_the_first(
     with pytest.raises(CommandError) as raised:
         import_quickly(chain, path, batch=1)
     assert raised.value.reason == "ChainChanged"
-    assert raised.value.message == (
-        "the node has another chain now, or an earlier state of it: start the import again"
-    )
+    assert raised.value.message == ("the node has another chain now, or an earlier state of it: start the import again")
 
 
 def test_a_chain_that_began_anew_is_imported_into_anew(tmp_path: Path) -> None:
@@ -488,9 +484,7 @@ def command(chain: FakeChain, path: Path, *words: str) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("settled", [True, False])
 @pytest.mark.parametrize("number", [5, 30, 60])
-def test_a_killed_import_goes_on_where_it_was(
-    chain: FakeChain, tmp_path: Path, number: int, settled: bool
-) -> None:
+def test_a_killed_import_goes_on_where_it_was(chain: FakeChain, tmp_path: Path, number: int, settled: bool) -> None:
     rows = ratings(80)
     path = write(tmp_path / "r.csv", rows)
     processes: list[subprocess.Popen[str]] = []

@@ -3,7 +3,8 @@
 import pytest
 
 from rpc import errors
-from rpc.errors import CODES, Reason, RpcError, TransactionFault
+from rpc.errors import CODES, Reason, RpcError
+from runtime.interface.errors import InvalidReason
 from runtime.primitives import Hash
 
 BLOCK = Hash(b"\xab" * 32)
@@ -79,13 +80,13 @@ def test_errors_as_clients_see_them(fault: RpcError, code: int, message: str, da
 @pytest.mark.parametrize(
     ("fault", "text"),
     [
-        (TransactionFault.STALE, "Transaction is outdated"),
-        (TransactionFault.BAD_PROOF, "Transaction has a bad signature"),
-        (TransactionFault.ANCIENT_BIRTH_BLOCK, "Transaction has an ancient birth block"),
-        (TransactionFault.FUTURE, "Transaction will be valid in the future"),
+        (InvalidReason.STALE, "Transaction is outdated"),
+        (InvalidReason.BAD_PROOF, "Transaction has a bad signature"),
+        (InvalidReason.ANCIENT_BIRTH_BLOCK, "Transaction has an ancient birth block"),
+        (InvalidReason.FUTURE, "Transaction will be valid in the future"),
     ],
 )
-def test_invalid_transactions_say_why_in_substrates_words(fault: TransactionFault, text: str) -> None:
+def test_invalid_transactions_say_why_in_substrates_words(fault: InvalidReason, text: str) -> None:
     expected = {"code": 1010, "message": "Invalid Transaction", "data": text}
     assert errors.invalid_transaction(fault).to_json() == expected
 

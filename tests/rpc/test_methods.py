@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.sync.client import connect
 
-from rpc.errors import TransactionFault, invalid_transaction
+from rpc.errors import invalid_transaction
 from rpc.methods import all_methods
 from rpc.service import Health, NodeInfo, Peer, ReadProof, SyncState
 from runtime.header import Block, Header
+from runtime.interface.errors import InvalidReason
 from runtime.keys import parse_account, ss58_encode
 from runtime.primitives import AccountId, BlockNumber, BlockRef, Hash, Nonce, blake2b_256, from_hex, to_hex
 from runtime.trie import verify_proof
@@ -100,7 +101,7 @@ class SampledNode(FakeNode):
         return Nonce(23)
 
     async def submit(self, extrinsic: bytes) -> Hash:
-        raise invalid_transaction(TransactionFault.BAD_PROOF)
+        raise invalid_transaction(InvalidReason.BAD_PROOF)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import logging
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from rpc.client import RpcClient
 from rpc.errors import RpcError
+from rpc.guards import GuardedWebSocket
 from rpc.limits import RpcLimits
 from rpc.service import TransactionState, TransactionStatus
 from rpc.subscriptions import MOST_WAITING_EVENTS
@@ -134,6 +136,21 @@ def test_a_late_subscriber_begins_where_the_others_are(client: RpcClient, node: 
     node.grow({b"a": b"3"})
     assert numbers([late.next(), late.next()]) == [2, 3]
     assert numbers([early.next()]) == [3]
+
+
+def test_a_subscriber_never_goes_back(client: RpcClient, node: FakeNode) -> None:
+    """The node may be a block ahead of what the server has heard of: that block comes when it is told."""
+    early = client.subscribe("chain_subscribeNewHeads")
+    node.grow({b"a": b"1"})
+    assert numbers([early.next(), early.next()]) == [0, 1]
+    events: list[Any] = []
+    node.listeners, listeners = [events.append], node.listeners
+    node.grow({b"a": b"2"})
+    node.listeners = listeners
+    late, storage = client.subscribe("chain_subscribeNewHeads"), client.subscribe("state_subscribeStorage", ["0x61"])
+    node.emit(events[0])
+    assert numbers([late.next(), late.next()]) == [1, 2]
+    assert [storage.next()["changes"], storage.next()["changes"]] == [[["0x61", "0x31"]], [["0x61", "0x32"]]]
 
 
 def test_storage_subscription(client: RpcClient, node: FakeNode) -> None:
@@ -419,7 +436,7 @@ def test_client_that_falls_behind_is_dropped_and_the_others_go_on(start: Start, 
 
 
 def test_client_that_does_not_read_is_cut_off_and_the_others_go_on(start: Start, node: FakeNode) -> None:
-    served = start(node, RpcLimits(max_queued_messages=8))
+    served = start(node, RpcLimits(max_queued_messages=8, stalled_timeout=3_600.0))
     with served.client() as steady, _deaf_socket(served) as deaf:
         heads = steady.subscribe("chain_subscribeNewHeads")
         heads.next()
@@ -431,6 +448,10 @@ def test_client_that_does_not_read_is_cut_off_and_the_others_go_on(start: Start,
                 node.grow({b"\x01": bytes((number,)) * 262_144})
                 assert numbers([heads.next()]) == [number]
             assert cut_off.wait(PATIENCE)
+        # At once, long before an unanswered ping would give the client away.
+        deadline = time.monotonic() + 10.0
+        while _stalled(served):
+            assert time.monotonic() < deadline
         received = 0
         while part := deaf.recv(1 << 20):
             received += len(part)
@@ -449,6 +470,31 @@ def test_client_that_does_not_read_its_answers_is_cut_off(start: Start, node: Fa
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
             deaf.sendall(frame * 200_000)
     assert served.result("system_chain") == "Test"
+
+
+def test_pings_of_a_client_that_does_not_read_are_not_answered(start: Start, node: FakeNode) -> None:
+    """Each would leave a pong in the server's memory."""
+    node.grow({b"big": bytes(6 << 20)})
+    served = start(node, RpcLimits(stalled_timeout=3_600.0))
+    with _deaf_socket(served) as deaf:
+        call = {"jsonrpc": "2.0", "id": 1, "method": "state_getStorage", "params": [to_hex(b"big")]}
+        deaf.sendall(_masked(orjson.dumps(call)))
+        deadline = time.monotonic() + PATIENCE
+        while not (stalled := _stalled(served)):
+            assert time.monotonic() < deadline
+        assert served.result("system_chain") == "Test"
+        before = stalled[0].transport.get_write_buffer_size()
+        ping = b"\x89\x84" + bytes(8)
+        deaf.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            deaf.sendall(ping * 5_000_000)
+        assert served.result("system_chain") == "Test"
+        assert stalled[0].transport.get_write_buffer_size() == before
+
+
+def _stalled(served: Served) -> list[GuardedWebSocket]:
+    connections = tuple(served.server._server.server_state.connections)
+    return [one for one in connections if isinstance(one, GuardedWebSocket) and one.stalled_since is not None]
 
 
 def test_events_the_loop_cannot_keep_up_with_drop_the_subscribers(

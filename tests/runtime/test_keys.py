@@ -146,9 +146,7 @@ def test_chain_codes_and_seeds_of_hard_junctions(vector: dict[str, str]) -> None
     assert pair.sign(b"m") == KeyPair.from_seed(Scheme.ED25519, seed).sign(b"m")
 
 
-@pytest.mark.parametrize(
-    "vector", SECRETS["uris"], ids=lambda vector: f"{vector['scheme']}-{vector['uri'][-20:]}"
-)
+@pytest.mark.parametrize("vector", SECRETS["uris"], ids=lambda vector: f"{vector['scheme']}-{vector['uri'][-20:]}")
 def test_secret_uris_give_the_keys_of_other_implementations(vector: dict[str, str]) -> None:
     pair = key_pair_from_uri(vector["uri"], SCHEMES[vector["scheme"]])
     assert to_hex(pair.public) == vector["public"]

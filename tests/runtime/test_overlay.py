@@ -21,9 +21,7 @@ STEP = st.one_of(
 
 def written(state: dict[bytes, bytes], prefix: bytes, after: bytes | None) -> list[tuple[bytes, bytes]]:
     return [
-        (key, state[key])
-        for key in sorted(state)
-        if key[: len(prefix)] == prefix and (after is None or key > after)
+        (key, state[key]) for key in sorted(state) if key[: len(prefix)] == prefix and (after is None or key > after)
     ]
 
 
@@ -120,9 +118,9 @@ def test_the_base_is_asked_once_for_a_key() -> None:
 def test_layers_do_not_nest_deeper_and_must_be_closed() -> None:
     overlay = Overlay(MemoryState())
     overlay.begin()
-    with pytest.raises(AssertionError, match="^layers do not nest deeper$"):
+    with pytest.raises(AssertionError, match=r"^layers do not nest deeper$"):
         overlay.begin()
-    with pytest.raises(AssertionError, match="^an extrinsic is still being applied$"):
+    with pytest.raises(AssertionError, match=r"^an extrinsic is still being applied$"):
         overlay.changes()
     overlay.rollback()
     with pytest.raises(AssertionError):

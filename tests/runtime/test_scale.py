@@ -78,9 +78,7 @@ RATE = Struct(Rate, (Field("item", U64, "ItemId"), Field("rating", I64)), path=(
 MODEL_CALL: Enum[Rate | Quit] = Enum(
     "ModelCall", (variant(0, Rate, *RATE.fields), variant(7, Quit, docs=("Ends it.",)))
 )
-FAULT: Enum[Fault] = Enum(
-    "Fault", tuple(Variant(i, fault.value, value=fault) for i, fault in enumerate(Fault))
-)
+FAULT: Enum[Fault] = Enum("Fault", tuple(Variant(i, fault.value, value=fault) for i, fault in enumerate(Fault)))
 SYSTEM_CALL: Enum[Remark] = Enum("SystemCall", (variant(0, Remark, Field("text", Bytes(64))),))
 OUTCOME: Enum[Remark | Rate | Quit | Fault] = Enum(
     "Outcome",
@@ -149,9 +147,7 @@ def test_a_compact_is_bounded_by_its_width() -> None:
 
 
 def test_a_cut_compact_says_how_much_is_missing() -> None:
-    assert (
-        message_of(lambda: Compact(32).decode(b"")) == "Compact<u32> at offset 0 needs 1 byte, none is left"
-    )
+    assert message_of(lambda: Compact(32).decode(b"")) == "Compact<u32> at offset 0 needs 1 byte, none is left"
     expected = "Compact<u32> at offset 0 needs 4 bytes, 3 are left"
     assert message_of(lambda: Compact(32).decode(b"\x02\x00\x01")) == expected
     expected = "Compact<u32> at offset 0 needs 68 bytes, 1 are left"
@@ -173,9 +169,7 @@ def test_a_cut_compact_says_how_much_is_missing() -> None:
         (I128, "i128", -(2**127), 2**127 - 1, 16),
     ],
 )
-def test_integers_cover_their_range_and_no_more(
-    codec: Integer, label: str, low: int, high: int, size: int
-) -> None:
+def test_integers_cover_their_range_and_no_more(codec: Integer, label: str, low: int, high: int, size: int) -> None:
     for value in (low, high, 0, 1):
         data = codec.encode(value)
         assert data == (value % 2 ** (8 * size)).to_bytes(size, "little")
@@ -207,16 +201,12 @@ def test_bytes_and_text_have_a_length_and_a_limit() -> None:
     assert Text(4).decode(b"\x0ch\xc3\xa9") == "h\u00e9"
     assert message_of(lambda: Bytes(3).encode(b"abcd")) == "Bytes has length 4, at most 3 is allowed"
     assert message_of(lambda: Text(2).encode("h\u00e9")) == "Text has length 3, at most 2 is allowed"
-    assert message_of(lambda: Bytes(3).decode(b"\x10abcd")) == (
-        "Bytes at offset 0 has length 4, at most 3 is allowed"
-    )
+    assert message_of(lambda: Bytes(3).decode(b"\x10abcd")) == ("Bytes at offset 0 has length 4, at most 3 is allowed")
     assert message_of(lambda: Bytes(300).decode(b"\x10abc")) == (
         "Bytes at offset 0 claims length 4, only 3 bytes are left"
     )
     assert message_of(lambda: Text(9).decode(b"\x04\xff")) == "Text at offset 0 is not UTF-8"
-    assert message_of(lambda: Text(9).encode("\ud800")) == (
-        "Text holds a lone surrogate, which UTF-8 cannot express"
-    )
+    assert message_of(lambda: Text(9).encode("\ud800")) == ("Text holds a lone surrogate, which UTF-8 cannot express")
 
 
 def test_a_vec_is_bounded_before_its_elements_are_read() -> None:
@@ -246,9 +236,7 @@ def test_arrays_tuples_and_fixed_bytes_have_one_length() -> None:
     assert FixedBytes(2).decode(b"ab") == b"ab"
     assert message_of(lambda: FixedBytes(2).encode(b"abc")) == "[u8; 2] takes 2 bytes, not 3"
     assert message_of(lambda: H256.encode(b"abc")) == "H256 takes 32 bytes, not 3"  # type: ignore[arg-type]
-    assert (
-        message_of(lambda: ACCOUNT_ID.decode(b"ab")) == "AccountId32 at offset 0 needs 32 bytes, 2 are left"
-    )
+    assert message_of(lambda: ACCOUNT_ID.decode(b"ab")) == "AccountId32 at offset 0 needs 32 bytes, 2 are left"
     assert (UNIT.encode(()), UNIT.decode(b"")) == (b"", ())
     assert (BLOCK_NUMBER, NONCE) == (U32, U32)
 
@@ -276,9 +264,7 @@ def test_a_struct_is_its_fields_in_order() -> None:
 
 
 def test_a_struct_names_exactly_the_fields_of_its_dataclass() -> None:
-    with pytest.raises(
-        ValueError, match=r"^the fields of Rate are \['item', 'rating'\], the codec lists \['item'\]$"
-    ):
+    with pytest.raises(ValueError, match=r"^the fields of Rate are \['item', 'rating'\], the codec lists \['item'\]$"):
         Struct(Rate, (Field("item", U64),))
 
 
@@ -288,9 +274,7 @@ def test_an_enum_of_dataclasses() -> None:
     assert MODEL_CALL.decode(b"\7") == Quit()
     assert message_of(lambda: MODEL_CALL.decode(b"\1")) == "ModelCall at offset 0 has no variant 1"
     assert message_of(lambda: MODEL_CALL.encode([])) == "ModelCall has no variant for a list"  # type: ignore[arg-type]
-    assert message_of(lambda: MODEL_CALL.encode(Rate(0, 2**63))) == (
-        "Rate.rating: i64 cannot hold 9223372036854775808"
-    )
+    assert message_of(lambda: MODEL_CALL.encode(Rate(0, 2**63))) == ("Rate.rating: i64 cannot hold 9223372036854775808")
 
 
 def test_an_enum_of_constants() -> None:
@@ -308,9 +292,7 @@ def test_an_enum_of_constants() -> None:
         (Fault.RANGE, b"\x09\1"),
     ],
 )
-def test_an_enum_that_stands_for_the_values_of_others(
-    value: Remark | Rate | Quit | Fault, data: bytes
-) -> None:
+def test_an_enum_that_stands_for_the_values_of_others(value: Remark | Rate | Quit | Fault, data: bytes) -> None:
     assert OUTCOME.encode(value) == data
     assert OUTCOME.decode(data) == value
 
@@ -343,9 +325,7 @@ def test_an_enum_whose_values_are_ambiguous_is_no_type(variants: tuple[Variant, 
 
 
 def test_codecs_are_values_that_can_be_keys() -> None:
-    again = Struct(
-        Rate, (Field("item", Integer(64), "ItemId"), Field("rating", I64)), path=("pallet", "Rate")
-    )
+    again = Struct(Rate, (Field("item", Integer(64), "ItemId"), Field("rating", I64)), path=("pallet", "Rate"))
     assert again == RATE
     assert {RATE: 1, MODEL_CALL: 2, RATINGS: 3, Vec(Option(U8), 3): 4}[again] == 1
     assert Vec(U8, 3) != Vec(U8, 4)
@@ -448,9 +428,7 @@ def test_a_packed_array_checks_lengths_before_it_takes() -> None:
     assert message_of(lambda: RATINGS.decode(b"\x08" + bytes(11))) == (
         "Vec<(u32, i16)> at offset 0 claims length 2, only 11 bytes are left"
     )
-    assert message_of(lambda: TRIANGLE.decode(bytes(179))) == (
-        "[i32; 45] at offset 0 needs 180 bytes, 179 are left"
-    )
+    assert message_of(lambda: TRIANGLE.decode(bytes(179))) == ("[i32; 45] at offset 0 needs 180 bytes, 179 are left")
 
 
 @pytest.mark.parametrize(
@@ -491,9 +469,7 @@ def composed(inner: st.SearchStrategy[Codec[Any]]) -> st.SearchStrategy[Codec[An
         st.builds(Option, inner.filter(lambda codec: not isinstance(codec, Option))),
         st.lists(inner, max_size=4).map(lambda parts: Tuple(*parts)),
         inner.map(lambda codec: Struct(Remark, (Field("text", codec),))),
-        inner.map(
-            lambda codec: Enum("Either", (variant(3, Remark, Field("text", codec)), variant(250, Quit)))
-        ),
+        inner.map(lambda codec: Enum("Either", (variant(3, Remark, Field("text", codec)), variant(250, Quit)))),
     )
 
 

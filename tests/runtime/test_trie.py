@@ -96,9 +96,7 @@ def test_any_history_leads_to_the_reference(version: StateVersion, batches: list
 
 @BOTH
 @given(first=st.dictionaries(KEYS, VALUES), second=st.dictionaries(KEYS, st.none() | VALUES))
-def test_undoing_gives_the_same_root(
-    version: StateVersion, first: dict[bytes, bytes], second: Changes
-) -> None:
+def test_undoing_gives_the_same_root(version: StateVersion, first: dict[bytes, bytes], second: Changes) -> None:
     before = Trie.from_items(sorted(first.items()), version)
     after = apply(before, second)
     assert apply(after, {key: first.get(key) for key in second}).root() == before.root()
@@ -199,9 +197,7 @@ def test_ordered_root_is_the_trie_of_compact_indices(count: int, version: StateV
 
 def test_ordered_root_is_of_layout_v0_unless_said_otherwise() -> None:
     values = [bytes(40)]
-    assert (
-        ordered_root(values) == ordered_root(values, StateVersion.V0) != ordered_root(values, StateVersion.V1)
-    )
+    assert ordered_root(values) == ordered_root(values, StateVersion.V0) != ordered_root(values, StateVersion.V1)
 
 
 def test_the_empty_root_is_the_published_one() -> None:
@@ -259,9 +255,7 @@ def test_a_node_is_made_once_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(node, "blake2b_256", counting)
     changes: Changes = {bytes([0x55, low, 0]): b"\1" * 32 for low in (0x00, 0x01, 0x10, 0x11)}
-    assert apply(trie, changes).root() == reference_root(
-        pairs | dict.fromkeys(changes, b"\1" * 32), StateVersion.V1
-    )
+    assert apply(trie, changes).root() == reference_root(pairs | dict.fromkeys(changes, b"\1" * 32), StateVersion.V1)
     leaves, forks = 4, [0x550, 0x551, 0x55, 0x5]
     assert len(hashed) == leaves + len(forks)
 

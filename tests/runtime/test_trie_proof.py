@@ -14,9 +14,7 @@ READ_PROOF = json.loads((VECTORS / "read_proof.json").read_text())
 POLKADOT = json.loads((VECTORS / "read_proof_polkadot_genesis.json").read_text())
 
 KEYS = st.lists(st.sampled_from([0x00, 0x01, 0x10, 0x11, 0x1F, 0xFF]), max_size=4).map(bytes)
-VALUES = st.builds(
-    lambda size, seed: bytes([seed]) * size, st.sampled_from([0, 1, 28, 32, 33, 64]), st.integers(0, 9)
-)
+VALUES = st.builds(lambda size, seed: bytes([seed]) * size, st.sampled_from([0, 1, 28, 32, 33, 64]), st.integers(0, 9))
 PAIRS = st.dictionaries(KEYS, VALUES, max_size=25)
 BOTH = pytest.mark.parametrize("version", list(StateVersion))
 
@@ -39,9 +37,7 @@ class TestReadProofOfAV1State:
 
     def test_proves_the_value(self) -> None:
         assert verify_proof(self.root, self.proof, [self.key]) == {self.key: self.value}
-        assert verify_proof(self.root, self.proof[::-1], [self.key], StateVersion.V1) == {
-            self.key: self.value
-        }
+        assert verify_proof(self.root, self.proof[::-1], [self.key], StateVersion.V1) == {self.key: self.value}
 
     def test_proves_absence_beside_it(self) -> None:
         absent = [self.key + b"\0", self.key[:-1], self.key[:20], b""]
@@ -60,8 +56,7 @@ class TestReadProofOfAV1State:
 
     def test_without_a_node_on_the_way(self) -> None:
         assert message_of(self.root, self.proof[:2], self.key) == (
-            f"the proof is incomplete: the way to 0x{self.key.hex()} "
-            f"needs the trie node {name(self.proof[2])}"
+            f"the proof is incomplete: the way to 0x{self.key.hex()} needs the trie node {name(self.proof[2])}"
         )
 
 
@@ -90,16 +85,12 @@ class TestReadProofOfThePolkadotGenesis:
                 altered = bytearray(node)
                 altered[offset] ^= 1
                 with pytest.raises(ProofError):
-                    verify_proof(
-                        self.root, [*self.proof[:at], bytes(altered), *self.proof[at + 1 :]], [self.key]
-                    )
+                    verify_proof(self.root, [*self.proof[:at], bytes(altered), *self.proof[at + 1 :]], [self.key])
 
 
 @BOTH
 @given(pairs=PAIRS, keys=st.lists(KEYS, min_size=1, max_size=6))
-def test_a_proof_shows_values_and_absence(
-    version: StateVersion, pairs: dict[bytes, bytes], keys: list[bytes]
-) -> None:
+def test_a_proof_shows_values_and_absence(version: StateVersion, pairs: dict[bytes, bytes], keys: list[bytes]) -> None:
     trie = Trie.from_items(sorted(pairs.items()), version)
     proof = trie.prove(keys, pairs.get)
     assert verify_proof(trie.root(), proof, keys, version) == {key: pairs.get(key) for key in keys}
@@ -149,12 +140,8 @@ def test_the_empty_trie_proves_that_nothing_is_there(version: StateVersion) -> N
 
 
 def test_a_proof_for_another_root() -> None:
-    assert message_of(bytes(32), [b"\0"], b"") == (
-        f"no item of the proof has the hash of the root, 0x{'00' * 32}"
-    )
-    assert message_of(EMPTY_ROOT, [], b"") == (
-        f"no item of the proof has the hash of the root, 0x{EMPTY_ROOT.hex()}"
-    )
+    assert message_of(bytes(32), [b"\0"], b"") == (f"no item of the proof has the hash of the root, 0x{'00' * 32}")
+    assert message_of(EMPTY_ROOT, [], b"") == (f"no item of the proof has the hash of the root, 0x{EMPTY_ROOT.hex()}")
 
 
 def test_an_item_twice() -> None:

@@ -92,9 +92,7 @@ class Machine:
         """A preprocessor that knows these headers only."""
         known = "\n".join(f'    *"<{header}>"*) exit 0 ;;' for header in headers)
         last = "${@: -1}"
-        self.program(
-            "cc", f'#!/usr/bin/env bash\n[ "{last}" != - ] && exit\ncase "$(cat)" in\n{known}\nesac\nexit 1\n'
-        )
+        self.program("cc", f'#!/usr/bin/env bash\n[ "{last}" != - ] && exit\ncase "$(cat)" in\n{known}\nesac\nexit 1\n')
 
     def run(self, script: str, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         environment = {
@@ -130,9 +128,7 @@ def machine(tmp_path: Path) -> Machine:
         assert found is not None
         (made.folder / "bin" / tool).symlink_to(found)
     made.program("python3", FAKE_PYTHON)
-    made.program(
-        "uname", '#!/usr/bin/env bash\n[ "$1" = -m ] && echo ${ARCH:-x86_64} || echo ${SYSTEM:-Linux}\n'
-    )
+    made.program("uname", '#!/usr/bin/env bash\n[ "$1" = -m ] && echo ${ARCH:-x86_64} || echo ${SYSTEM:-Linux}\n')
     made.program("id", "#!/usr/bin/env bash\necho ${USER_ID:-0}\n")
     made.program("apt-get", '#!/usr/bin/env bash\necho "apt-get $*" >>"$LOG"\n')
     made.compiler("gmp.h", "leveldb/c.h")

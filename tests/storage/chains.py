@@ -76,9 +76,7 @@ def _key(source: random.Random) -> bytes:
 
 
 def open_chain(store: KeyValueStore, genesis: Step, pruning: int | None = 4) -> ChainDatabase:
-    return ChainDatabase.open(
-        store, genesis.block.header, sorted(genesis.state.items()), state_pruning=pruning
-    )
+    return ChainDatabase.open(store, genesis.block.header, sorted(genesis.state.items()), state_pruning=pruning)
 
 
 def commit(database: ChainDatabase, step: Step, *, final: bool = False) -> None:

@@ -114,8 +114,7 @@ def test_changed_keys(store: KeyValueStore, pruning: int | None) -> None:
         with pytest.raises(StatePruned) as caught:
             database.changed_keys(step.hash)
         assert str(caught.value) == (
-            f"the state of {name(step)} is not kept: "
-            f"what a block changed is known of the blocks after block {floor}"
+            f"the state of {name(step)} is not kept: what a block changed is known of the blocks after block {floor}"
         )
 
 
@@ -197,9 +196,7 @@ def test_reverting_ends_where_the_records_do(store: KeyValueStore) -> None:
         database.revert_head()
     with pytest.raises(RevertError) as caught:
         database.revert_head()
-    assert (
-        str(caught.value) == f"the head, {name(CHAIN[8])}, cannot be taken back: what it replaced is not kept"
-    )
+    assert str(caught.value) == f"the head, {name(CHAIN[8])}, cannot be taken back: what it replaced is not kept"
     check_head(database, CHAIN[8])
     for step in CHAIN[9:]:
         commit(database, step)
@@ -213,9 +210,7 @@ def test_proofs_at_every_kept_block(store: KeyValueStore, pruning: int | None) -
             keys = [*step.state, b"never there", b""]
             proof = database.prove(step.hash, keys)
             root = step.block.header.state_root
-            assert verify_proof(root, proof, keys, StateVersion.V1) == {
-                key: step.state.get(key) for key in keys
-            }
+            assert verify_proof(root, proof, keys, StateVersion.V1) == {key: step.state.get(key) for key in keys}
 
 
 def test_no_proof_where_there_is_no_state(store: KeyValueStore) -> None:
@@ -239,9 +234,7 @@ def test_side_blocks(store: KeyValueStore) -> None:
         assert database.block(step.hash) == step.block
         with pytest.raises(StatePruned) as caught:
             database.state_at(step.hash)
-        assert str(caught.value) == (
-            f"the state of {name(step)} is not kept: it is not on the chain of the best block"
-        )
+        assert str(caught.value) == (f"the state of {name(step)} is not kept: it is not on the chain of the best block")
     commit(database, side[1])
     check_head(database, side[1])
     assert list(database.side_blocks()) == [side[0].ref]
@@ -313,9 +306,7 @@ def test_at_least_one_older_state_is_kept() -> None:
 def test_a_genesis_header_of_another_state_is_refused() -> None:
     genesis, other = CHAIN[0], genesis_step({b"other": b"state"})
     with pytest.raises(ValueError, match="is not the genesis block") as caught:
-        ChainDatabase.open(
-            MemoryStore(), genesis.block.header, sorted(other.state.items()), state_pruning=None
-        )
+        ChainDatabase.open(MemoryStore(), genesis.block.header, sorted(other.state.items()), state_pruning=None)
     assert str(caught.value) == (
         f"block 0 with state root 0x{genesis.trie.root().hex()} is not the genesis block "
         f"of a state with root 0x{other.trie.root().hex()}"

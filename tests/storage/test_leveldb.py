@@ -35,9 +35,7 @@ def test_one_process_has_it_once(tmp_path: Path) -> None:
 
 
 def test_two_processes_do_not_share_it(tmp_path: Path) -> None:
-    program = (
-        "import plyvel, sys; database = plyvel.DB(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
-    )
+    program = "import plyvel, sys; database = plyvel.DB(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
     LevelDbStore(tmp_path).close()
     with subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -67,9 +65,7 @@ def test_a_directory_that_takes_no_lock(tmp_path: Path) -> None:
     (tmp_path / "LOCK").mkdir()
     error = refusal(tmp_path)
     assert error.reason is Reason.UNWRITABLE
-    assert str(error) == (
-        f"the database in {tmp_path} cannot be written: IO error: {tmp_path}/LOCK: Is a directory"
-    )
+    assert str(error) == (f"the database in {tmp_path} cannot be written: IO error: {tmp_path}/LOCK: Is a directory")
 
 
 def test_a_damaged_database(tmp_path: Path) -> None:
@@ -77,9 +73,7 @@ def test_a_damaged_database(tmp_path: Path) -> None:
     (tmp_path / "CURRENT").write_text("nonsense")
     error = refusal(tmp_path)
     assert error.reason is Reason.CORRUPT
-    assert str(error) == (
-        f"the database in {tmp_path} is damaged: Corruption: CURRENT file does not end with newline"
-    )
+    assert str(error) == (f"the database in {tmp_path} is damaged: Corruption: CURRENT file does not end with newline")
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
@@ -91,9 +85,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
     table.unlink()
     error = refusal(tmp_path)
     assert error.reason is Reason.CORRUPT
-    assert str(error).startswith(
-        f"the database in {tmp_path} is damaged: Corruption: 1 missing files; e.g.: "
-    )
+    assert str(error).startswith(f"the database in {tmp_path} is damaged: Corruption: 1 missing files; e.g.: ")
 
 
 def test_a_damaged_block_is_noticed_when_it_is_read(tmp_path: Path) -> None:
@@ -110,9 +102,7 @@ def test_a_damaged_block_is_noticed_when_it_is_read(tmp_path: Path) -> None:
         with pytest.raises(StorageError) as caught:
             read()
         assert caught.value.reason is Reason.CORRUPT
-        assert (
-            str(caught.value) == f"the database in {tmp_path} is damaged: Corruption: block checksum mismatch"
-        )
+        assert str(caught.value) == f"the database in {tmp_path} is damaged: Corruption: block checksum mismatch"
     store.close()
 
 

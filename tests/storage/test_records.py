@@ -77,9 +77,7 @@ def test_replaced(value: bytes | None) -> None:
 
 
 @given(block=REFS, floor=NUMBERS, at=st.integers(0, 1_000), bit=st.integers(0, 7))
-def test_any_altered_bit_of_the_head_is_noticed(
-    block: BlockRef, floor: BlockNumber, at: int, bit: int
-) -> None:
+def test_any_altered_bit_of_the_head_is_noticed(block: BlockRef, floor: BlockNumber, at: int, bit: int) -> None:
     data = bytearray(Head(block, floor).encode())
     data[at % len(data)] ^= 1 << bit
     error = refusal(Head.decode, bytes(data))
@@ -127,9 +125,7 @@ def test_any_bytes_are_a_record_or_a_storage_error(decode: Callable[[bytes], obj
         ),
     ],
 )
-def test_a_record_of_another_shape(
-    decode: Callable[[bytes], object], fields: list[object], message: str
-) -> None:
+def test_a_record_of_another_shape(decode: Callable[[bytes], object], fields: list[object], message: str) -> None:
     assert str(refusal(decode, _seal(fields))) == f"the database is damaged: {message}"
 
 
@@ -157,6 +153,5 @@ def test_an_undo_record_of_another_shape(fields: list[object], message: str) -> 
 def test_a_replaced_value_of_another_shape() -> None:
     for data in (b"", b"\0\0", b"\2"):
         assert str(refusal(decode_replaced, data)) == (
-            "the database is damaged: the history of a storage key cannot be read: "
-            "it has neither a value nor none"
+            "the database is damaged: the history of a storage key cannot be read: it has neither a value nor none"
         )

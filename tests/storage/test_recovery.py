@@ -150,9 +150,7 @@ def test_a_pruned_database_does_not_become_an_archive(store: KeyValueStore) -> N
     filled(store, 4)
     error = refusal(store, None)
     assert error.reason is Reason.WRONG_PRUNING
-    assert str(error) == (
-        "the database keeps the states of the last 4 blocks only, and cannot become an archive"
-    )
+    assert str(error) == ("the database keeps the states of the last 4 blocks only, and cannot become an archive")
     check_head(open_chain(store, CHAIN[0], 4), HEAD_STEP)
 
 

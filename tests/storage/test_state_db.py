@@ -49,9 +49,7 @@ def history(blocks: Sequence[Changes]) -> tuple[MemoryStore, list[dict[bytes, by
     return store, states
 
 
-def check(
-    state: StateReader, pairs: dict[bytes, bytes], prefix: bytes, after: bytes | None, key: bytes
-) -> None:
+def check(state: StateReader, pairs: dict[bytes, bytes], prefix: bytes, after: bytes | None, key: bytes) -> None:
     chosen = [key for key in sorted(pairs) if key.startswith(prefix) and (after is None or key > after)]
     assert list(state.items(prefix, after)) == [(key, pairs[key]) for key in chosen]
     assert state.get(key) == pairs.get(key)

@@ -148,10 +148,10 @@ class Command:
             self.kill()
 
 
-def run(*words: object, environment: Mapping[str, str] | None = None) -> tuple[int, str, str]:
+def run(*words: object, patience: float = PATIENCE) -> tuple[int, str, str]:
     """Run a command of ours to its end: exit code, standard output, standard error."""
-    with Command.start(*words, environment=environment) as command:
-        return command.wait()
+    with Command.start(*words) as command:
+        return command.wait(patience)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pallets.matrix_factorization.fixed_point import RatingScale
 from pallets.matrix_factorization.view import ModelView, derive_view
 from runtime.crypto import KeyPair, Scheme
 from runtime.executive import BlockOutcome, Runtime
-from runtime.extrinsic import IMMORTAL, sign_extrinsic
+from runtime.extrinsic import IMMORTAL, Era, sign_extrinsic
 from runtime.header import Block, Header
 from runtime.interface.errors import DispatchError
 from runtime.interface.weights import BlockLimits
@@ -21,8 +21,7 @@ from runtime.trie import StateVersion, Trie, ordered_root
 from tests.support.memory_state import MemoryState
 
 PAIRS: Mapping[str, KeyPair] = {
-    name: key_pair_from_uri(f"//{name}", Scheme.ED25519)
-    for name in ("Alice", "Bob", "Charlie", "Dave", "Eve")
+    name: key_pair_from_uri(f"//{name}", Scheme.ED25519) for name in ("Alice", "Bob", "Charlie", "Dave", "Eve")
 }
 LIKES = RatingScale(-1, 1, 2)
 STARS = RatingScale(1, 5, 1)
@@ -83,21 +82,25 @@ class SmallChain:
         self.head = BlockRef(BlockNumber(0), header.hash())
         self.genesis = header.hash()
 
-    def sign(self, name: str, call: bytes, ahead: int = 0) -> bytes:
-        """Sign a call with an account's next nonce, or one `ahead` of it."""
-        pair = PAIRS[name]
+    def sign(self, signer: str | KeyPair, call: bytes, ahead: int = 0, era: Era = IMMORTAL, birth: int = 0) -> bytes:
+        """Sign a call with an account's next nonce, or one `ahead` of it; a mortal era begins at block `birth`."""
+        pair = PAIRS[signer] if isinstance(signer, str) else signer
         nonce = Nonce(self.runtime.system.nonce(self.state, pair.public) + ahead)
         version = self.runtime.version
         return sign_extrinsic(
             pair,
             call,
-            IMMORTAL,
+            era,
             nonce,
             version.spec_version,
             version.transaction_version,
             self.genesis,
-            self.genesis,
+            self.hash_at(birth),
         )
+
+    def hash_at(self, number: int) -> Hash:
+        """Return the hash of a block."""
+        return self.blocks[number - 1].header.hash() if number else self.genesis
 
     def build(self, *extrinsics: bytes) -> BlockOutcome:
         """Build a block on the head without making it the head."""

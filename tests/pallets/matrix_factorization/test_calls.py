@@ -115,9 +115,7 @@ def test_a_prediction_knows_of_ratings_earlier_in_its_block() -> None:
     before = SmallChain()
     before.block(("Alice", get_prediction(1)))
     apart.block(*ratings)
-    predictions = [
-        event[2]["prediction"] for event in events_of(together)[3] if event[1] == "PredictionObtained"
-    ]
+    predictions = [event[2]["prediction"] for event in events_of(together)[3] if event[1] == "PredictionObtained"]
     alone = [event[2]["prediction"] for event in events_of(before)[1] if event[1] == "PredictionObtained"]
     assert predictions[0] > alone[0] + 1000
     assert together.view.read().digest() == apart.view.read().digest()
@@ -138,9 +136,7 @@ def test_a_prediction_knows_of_ratings_earlier_in_its_block() -> None:
         (register_item("x" * 129), errors.TITLE_TOO_LONG),
     ],
 )
-def test_a_call_that_fails_says_why_and_costs_its_sender_the_nonce_only(
-    call: bytes, error: DispatchError
-) -> None:
+def test_a_call_that_fails_says_why_and_costs_its_sender_the_nonce_only(call: bytes, error: DispatchError) -> None:
     chain = SmallChain()
     before = MODEL.get(chain.state)
     assert chain.block(("Alice", call)) == (error,)

@@ -101,9 +101,7 @@ def rate_missing(lists: Lists, pairs: list[tuple[int, int]], model: Canonical) -
     totals[np.searchsorted(ids, model.item_ids)] = model.totals
     items = solve_items(totals, item_prior_means(ids, parameters), model.prior)
     asked = rating_set([lists[user] for user, _ in pairs])
-    sums = user_statistics(
-        item_rows(items), np.searchsorted(ids, asked.items), asked.ratings, asked.pointers, width
-    )
+    sums = user_statistics(item_rows(items), np.searchsorted(ids, asked.items), asked.ratings, asked.pointers, width)
     starts = model.users.precision[[user for user, _ in pairs]]
     users = solve_users(sums, np.diff(asked.pointers), starts, model.prior)
     at = np.searchsorted(ids, [item for _, item in pairs])
@@ -256,9 +254,7 @@ def test_processors_of_all_kinds_compute_the_same_bits() -> None:
     """This machine with its vector units, without some and without all of them, and a recorded result."""
     expected = "610844b1feadc51cdff04efa8eb9db92b41d2c4dcfede80927f0676b15cfef7b"
     assert digest(learn(some_ratings())) == expected
-    enabled = [
-        name for name in _multiarray_umath.__cpu_dispatch__ if _multiarray_umath.__cpu_features__[name]
-    ]
+    enabled = [name for name in _multiarray_umath.__cpu_dispatch__ if _multiarray_umath.__cpu_features__[name]]
     # A level can only be switched off together with those above it.
     for first in range(len(enabled)):
         environment = {
@@ -349,9 +345,7 @@ def test_hyperparameters_pool_the_posteriors_with_the_pseudo_observations() -> N
     pooled = (20 * np.diag([0.05, 0.5, 0.5])[rows, columns] + second) / (20 + len(known))
     learned = model.prior.hyperparameters
     np.testing.assert_allclose(learned.user_mean / ONE, centre, atol=2 / ONE)
-    np.testing.assert_allclose(
-        learned.user_covariance / ONE, pooled - centre[rows] * centre[columns], atol=3 / ONE
-    )
+    np.testing.assert_allclose(learned.user_covariance / ONE, pooled - centre[rows] * centre[columns], atol=3 / ONE)
     tau = (20 * 4 + (model.users.precision[known] / ONE).sum()) / (20 + len(known))
     assert abs(learned.precision_rate - int(to_fixed(np.array([5 / tau]))[0])) <= 1
 

@@ -33,8 +33,7 @@ HISTORY = st.lists(st.lists(ACTION, max_size=5), min_size=4, max_size=16)
 
 def calls_of(chain: SmallChain, block: list[tuple[str, int, int | None]]) -> list[tuple[str, bytes]]:
     return [
-        (name, retract_rating(item) if rating is None else submit_rating(item, rating))
-        for name, item, rating in block
+        (name, retract_rating(item) if rating is None else submit_rating(item, rating)) for name, item, rating in block
     ]
 
 
@@ -54,9 +53,7 @@ def assert_same_model(ours: ModelView, theirs: ModelView) -> None:
 def fresh_digest(chain: SmallChain) -> bytes:
     """The digest of the model learned from nothing but the ratings of now."""
     lists = sorted((account, ratings.entries) for account, ratings in RATINGS.items(chain.state))
-    return learn_frozen(
-        [(account, entries) for account, entries in lists if entries.size], chain.config
-    ).digest
+    return learn_frozen([(account, entries) for account, entries in lists if entries.size], chain.config).digest
 
 
 def recomputed_totals(view: ModelView) -> dict[int, list[int]]:

@@ -70,9 +70,7 @@ def test_the_sweep_inverts_like_linear_algebra() -> None:
     matrices = covariances(500, 5, scale=2.0)
     swept = np.ascontiguousarray(matrices[:, ROWS, COLUMNS].T)
     sweep_inverse(swept, WIDTH)
-    np.testing.assert_allclose(
-        swept[SQUARE].transpose(2, 0, 1), np.linalg.inv(matrices), rtol=1e-9, atol=1e-9
-    )
+    np.testing.assert_allclose(swept[SQUARE].transpose(2, 0, 1), np.linalg.inv(matrices), rtol=1e-9, atol=1e-9)
 
 
 def test_a_pivot_below_the_floor_is_raised_to_it() -> None:
@@ -200,18 +198,14 @@ def test_the_initial_hyperparameters_are_the_constants() -> None:
     learned = Hyperparameters.initial(PARAMETERS)
     assert learned.user_mean.tolist() == [0, 0, 0, 0]
     np.testing.assert_allclose(unpack(learned.user_covariance), np.diag([0.05, 0.5, 0.5, 0.5]), atol=1 / ONE)
-    np.testing.assert_allclose(
-        unpack(learned.item_covariance), np.diag([0.1, 0.05, 0.05, 0.05]), atol=1 / ONE
-    )
+    np.testing.assert_allclose(unpack(learned.item_covariance), np.diag([0.1, 0.05, 0.05, 0.05]), atol=1 / ONE)
     assert (learned.item_bias, learned.precision_rate) == (0, 5 * ONE // 4)
 
 
 def random_statistics(count: int, columns: int) -> I64:
     """Bounded sums that belong to no data, positive definite or not."""
     random = np.random.default_rng(8)
-    return (random.integers(-(2**54), 2**54, (count, columns)) >> random.integers(0, 54, (count, 1))).astype(
-        np.int64
-    )
+    return (random.integers(-(2**54), 2**54, (count, columns)) >> random.integers(0, 54, (count, 1))).astype(np.int64)
 
 
 @pytest.mark.parametrize("batch", [1, 7, 13, 1000])

@@ -76,9 +76,7 @@ def test_a_pair_gets_the_same_bits_alone_and_among_others() -> None:
     users, items = some_users(50), some_items(50)
     together = predict(users, items)
     for pair in range(50):
-        user = UserPosteriors(
-            users.mean[pair, None], users.covariance[pair, None], users.precision[pair, None]
-        )
+        user = UserPosteriors(users.mean[pair, None], users.covariance[pair, None], users.precision[pair, None])
         item = ItemPosteriors(items.mean[pair, None], items.covariance[pair, None])
         alone = predict(user, item)
         assert (alone.mean[0], alone.variance[0]) == (together.mean[pair], together.variance[pair])
@@ -104,9 +102,7 @@ def test_saturated_posteriors_stay_within_64_bits(extreme: int) -> None:
         np.full((1, packed), INT32_MAX, np.int32),
         np.full(1, ONE // 2, np.int32),
     )
-    items = ItemPosteriors(
-        np.full((1, width), INT32_MIN, np.int32), np.full((1, packed), INT32_MAX, np.int32)
-    )
+    items = ItemPosteriors(np.full((1, width), INT32_MIN, np.int32), np.full((1, packed), INT32_MAX, np.int32))
     predicted = predict(users, items)
     assert abs(int(predicted.mean[0])) < 2**47
     assert 2 * ONE <= int(predicted.variance[0]) < 2**62
@@ -128,9 +124,7 @@ def test_who_never_rated_is_predicted_from_the_prior_and_the_item() -> None:
 
 
 def test_predictions_on_the_scale_are_clipped_and_their_deviation_is_not() -> None:
-    raw = Predictions(
-        np.array([0, ONE // 2, 2 * ONE, -2 * ONE]), np.array([ONE // 4, ONE, ONE // 16, ONE // 16])
-    )
+    raw = Predictions(np.array([0, ONE // 2, 2 * ONE, -2 * ONE]), np.array([ONE // 4, ONE, ONE // 16, ONE // 16]))
     scaled = on_scale(raw, STARS)
     assert scaled.mean.tolist() == [3.0, 4.0, 5.0, 1.0]
     assert scaled.deviation.tolist() == [1.0, 2.0, 0.5, 0.5]

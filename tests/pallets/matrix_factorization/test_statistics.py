@@ -56,9 +56,7 @@ def long_and_short_lists() -> RatingSet:
     random = np.random.default_rng(3)
     counts = np.concatenate(([0, 0], random.integers(0, 40, 190), [400, 0, 300, 1, 0, 250, 0, 0]))
     entries = int(counts.sum())
-    return RatingSet(
-        pointers_of(counts), random.integers(0, ITEMS, entries), random.integers(-128, 129, entries)
-    )
+    return RatingSet(pointers_of(counts), random.integers(0, ITEMS, entries), random.integers(-128, 129, entries))
 
 
 @given(LISTS)
@@ -168,9 +166,7 @@ def test_a_user_at_the_cap_of_saturated_items_stays_within_64_bits(extreme: int,
 def test_an_item_at_the_cap_of_saturated_raters_stays_within_64_bits(rating: int) -> None:
     lines = np.full((1, PACKED + WIDTH), INT32_MIN)
     lines[0, PACKED:] = INT32_MIN if rating < 0 else INT32_MAX
-    one = item_statistics_of(
-        lines, arrange(np.zeros(1, np.int64), np.array([rating]), np.array([0, 1])), WIDTH
-    )
+    one = item_statistics_of(lines, arrange(np.zeros(1, np.int64), np.array([rating]), np.array([0, 1])), WIDTH)
     most = max(abs(value) for value in one[0].tolist())
     assert most >= 2**39 - 128
     assert most * MAX_ITEM_RATERS <= 2**62

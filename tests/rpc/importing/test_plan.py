@@ -34,9 +34,7 @@ def test_a_plan_holds_each_rating_once_in_its_users_order(users: list[int], batc
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=120), st.integers(1, 9), st.integers(1, 50))
-def test_a_plan_has_as_few_transactions_as_its_windows_allow(
-    users: list[int], batch: int, window: int
-) -> None:
+def test_a_plan_has_as_few_transactions_as_its_windows_allow(users: list[int], batch: int, window: int) -> None:
     plan = plan_of(users, batch, window)
     fewest = 0
     for start in range(0, len(users), window):
@@ -67,8 +65,6 @@ def test_calls_carry_the_chains_items_in_order() -> None:
     rows = pack(file, plan, [70, 2**64 - 1])
     calls = [call_of(one, rows) for one in plan.transactions]
     pairs = [(2**64 - 1, 5), (70, 3), (2**64 - 1, 4)]
-    packed = b"".join(
-        item.to_bytes(8, "little") + rating.to_bytes(8, "little", signed=True) for item, rating in pairs
-    )
+    packed = b"".join(item.to_bytes(8, "little") + rating.to_bytes(8, "little", signed=True) for item, rating in pairs)
     assert calls == [submit_ratings(packed), submit_rating(70, -1)]
     assert calls[0][:3].hex() == "08040c"

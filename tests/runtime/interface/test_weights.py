@@ -9,12 +9,14 @@ LIMITS = BlockLimits(weight=100, length=1_000, extrinsic_length=500, new_account
 
 
 def fits(meter: BlockMeter, *, weight: int = 0, length: int = 0, is_new: bool = False) -> bool:
+    refusals: set[tuple[InvalidReason, str]] = set()
     try:
         meter.check(weight=weight, length=length, is_new=is_new)
     except InvalidTransaction as error:
-        assert error.reason is InvalidReason.EXHAUSTS_RESOURCES
-        assert str(error) == "Transaction would exhaust the block limits"
+        refusals.add((error.reason, str(error)))
         return False
+    finally:
+        assert refusals <= {(InvalidReason.EXHAUSTS_RESOURCES, "Transaction would exhaust the block limits")}
     return True
 
 

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from pallets.matrix_factorization import frozen as module
+from pallets.matrix_factorization.canonical import canonical
+from pallets.matrix_factorization.config import Config
+from pallets.matrix_factorization.frozen import (
+    Lists,
+    PendingEpoch,
+    as_rows,
+    from_rows,
+    learn_frozen,
+    rating_set,
+)
+from pallets.matrix_factorization.parameters import ModelParameters
+from pallets.matrix_factorization.posterior import item_prior_means, item_rows, solve_items
+from pallets.matrix_factorization.ratings import ENTRY
+from runtime.primitives import AccountId
+from tests.support.small_chain import STARS
+
+CONFIG = Config(STARS, model=ModelParameters(dimension=2, sweeps=3, initial_precision_ppm=3_000_000))
+ANNA, BERT = AccountId(b"a" * 32), AccountId(b"b" * 32)
+LISTS = [
+    (ANNA, np.array([(2, 5), (7, 1)], ENTRY)),
+    (BERT, np.array([(7, 3)], ENTRY)),
+]
+
+
+def test_lists_are_joined_in_units_of_the_model() -> None:
+    ratings = rating_set([entries for _, entries in LISTS], STARS)
+    assert ratings.pointers.tolist() == [0, 2, 3]
+    assert ratings.items.tolist() == [2, 7, 7]
+    assert ratings.ratings.tolist() == [128, -128, 0]
+    nothing = rating_set([], STARS)
+    assert (nothing.pointers.tolist(), nothing.items.size) == ([0], 0)
+
+
+def test_posteriors_survive_the_way_through_a_table() -> None:
+    users = canonical(rating_set([entries for _, entries in LISTS], STARS), CONFIG.model).users
+    rows = as_rows(users)
+    assert rows.shape == (2, 3 + 6 + 1)
+    back = from_rows(rows, CONFIG.model)
+    for name in ("mean", "covariance", "precision"):
+        assert np.array_equal(getattr(back, name), getattr(users, name))
+
+
+def test_what_was_learned_is_found_by_account() -> None:
+    frozen = learn_frozen(LISTS, CONFIG)
+    model = canonical(rating_set([entries for _, entries in LISTS], STARS), CONFIG.model)
+    for index, (account, _) in enumerate(LISTS):
+        row = frozen.user_row(account)
+        assert row is not None
+        assert row.tolist() == as_rows(model.users)[index].tolist()
+        assert frozen.starting_precision(account) == model.users.precision[index]
+    stranger = AccountId(bytes(32))
+    assert frozen.user_row(stranger) is None
+    assert frozen.starting_precision(stranger) == 3 << 20
+    assert frozen.prior is frozen.canonical.prior
+
+
+def test_item_rows_are_learned_for_rated_items_and_prior_for_others() -> None:
+    frozen = learn_frozen(LISTS, CONFIG)
+    rows = frozen.item_rows(0, 9)
+    ids = np.arange(9)
+    nothing = np.zeros((9, CONFIG.model.packed + CONFIG.model.width), np.int64)
+    prior = item_rows(solve_items(nothing, item_prior_means(ids, CONFIG.model), frozen.prior))
+    assert frozen.canonical.item_ids.tolist() == [2, 7]
+    for item in range(9):
+        expected = frozen.canonical.rows[[2, 7].index(item)] if item in (2, 7) else prior[item]
+        assert rows[item].tolist() == expected.tolist(), item
+    assert not np.array_equal(rows[2], prior[2])
+    for first, stop in ((0, 0), (2, 3), (3, 8), (8, 9), (9, 9)):
+        assert np.array_equal(frozen.item_rows(first, stop), rows[first:stop])
+
+
+def test_a_pending_epoch_is_learned_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def counting(lists: Lists, config: Config) -> module.Frozen:
+        calls.append(len(lists))
+        return learn_frozen(lists, config)
+
+    monkeypatch.setattr(module, "learn_frozen", counting)
+    pending = PendingEpoch(3, LISTS, CONFIG)
+    assert (pending.is_computed, calls) == (False, [])
+    first = pending.compute()
+    assert (pending.is_computed, pending.compute() is first, calls) == (True, True, [2])
+    assert first.digest == learn_frozen(LISTS, CONFIG).digest

@@ -1,0 +1,139 @@
+"""The whole runtime: what it consists of, and that who executes a block gets what its builder got."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pallets.construct import SPEC_VERSION, TRANSACTION_VERSION, VERSION
+from pallets.matrix_factorization.config import Config
+from pallets.matrix_factorization.parameters import ModelParameters
+from pallets.matrix_factorization.storage import MODEL
+from pallets.matrix_factorization.view import ModelView, derive_view
+from runtime.trie import StateVersion, Trie
+from tests.support.events import all_events
+from tests.support.small_chain import (
+    LIKES,
+    PAIRS,
+    SmallChain,
+    get_prediction,
+    register_item,
+    remark,
+    retract_rating,
+    submit_rating,
+    submit_ratings,
+)
+
+QUICK = Config(
+    LIKES,
+    model=ModelParameters(dimension=1, sweeps=2),
+    max_ratings_per_user=3,
+    max_items=6,
+    inline_rebuild_limit=2,
+    quiet_blocks=2,
+    ratings_per_delay_block=3,
+    item_commits_per_block=2,
+)
+
+ITEM = st.integers(0, 7)
+RATING = st.sampled_from((-1, 1, 0))
+CALL = st.one_of(
+    st.builds(submit_rating, ITEM, RATING),
+    st.builds(submit_ratings, st.lists(st.tuples(ITEM, RATING), max_size=4)),
+    st.builds(retract_rating, ITEM),
+    st.builds(get_prediction, ITEM),
+    st.builds(register_item, st.sampled_from(("a", "b" * 129))),
+    st.builds(remark, st.binary(max_size=3)),
+)
+BLOCKS = st.lists(st.lists(st.tuples(st.sampled_from(tuple(PAIRS)), CALL), max_size=6), min_size=1, max_size=6)
+
+
+@given(BLOCKS)
+@settings(max_examples=40)
+def test_a_block_that_was_built_executes_to_the_same(blocks: list[list[tuple[str, bytes]]]) -> None:
+    chain = SmallChain(config=QUICK, items=("x", "y", "z"))
+    for calls in blocks:
+        ahead: dict[str, int] = {}
+        extrinsics = []
+        for name, call in calls:
+            extrinsics.append(chain.sign(name, call, ahead.get(name, 0)))
+            ahead[name] = ahead.get(name, 0) + 1
+        nonces = {name: chain.runtime.system.nonce(chain.state, pair.public) for name, pair in PAIRS.items()}
+        built = chain.build(*extrinsics)
+        executed = chain.execute(built.block)
+        assert executed.block == built.block
+        assert executed.changes == built.changes
+        assert executed.errors == built.errors
+        assert isinstance(built.view, ModelView)
+        assert isinstance(executed.view, ModelView)
+        assert executed.view.read().digest() == built.view.read().digest()
+        chain.adopt(executed)
+        keys = [key for key, _ in executed.changes]
+        assert keys == sorted(set(keys))
+        assert (
+            chain.trie.root()
+            == Trie.from_items(sorted(chain.state.entries.items()), StateVersion.V1).root()
+            == executed.block.header.state_root
+        )
+        assert derive_view(chain.state, QUICK).read().digest() == chain.view.read().digest()
+        outcomes = [name for _, _, name, _ in all_events(chain) if name in ("ExtrinsicSuccess", "ExtrinsicFailed")]
+        assert outcomes == ["ExtrinsicSuccess" if error is None else "ExtrinsicFailed" for error in executed.errors]
+        for name, pair in PAIRS.items():
+            nonce = chain.runtime.system.nonce(chain.state, pair.public)
+            assert nonce == nonces[name] + ahead.get(name, 0), "a failed call counts as well"
+
+
+def test_the_pallets_have_their_places() -> None:
+    runtime = SmallChain().runtime
+    assert [(pallet.index, pallet.name) for pallet in runtime.pallets] == [
+        (0, "System"),
+        (3, "Timestamp"),
+        (8, "MatrixFactorization"),
+    ]
+    assert runtime.inherents == {b"\x03\x00"}
+    calls = {key: f"{pallet.name}.{call.name}" for key, (pallet, call) in sorted(runtime.calls.items())}
+    assert calls == {
+        (0, 0): "System.remark",
+        (3, 0): "Timestamp.set",
+        (8, 0): "MatrixFactorization.submit_rating",
+        (8, 1): "MatrixFactorization.get_prediction",
+        (8, 2): "MatrixFactorization.retract_rating",
+        (8, 3): "MatrixFactorization.register_item",
+        (8, 4): "MatrixFactorization.submit_ratings",
+    }
+    assert [error.name for _, error in sorted(runtime.errors.items())] == [
+        "ItemDoesNotExist",
+        "RatingOutOfRange",
+        "NotRated",
+        "TooManyRatings",
+        "TitleTooLong",
+        "TooManyItems",
+        "EmptyBatch",
+    ]
+    assert [(index, event.name) for (pallet, index), event in sorted(runtime.events.items()) if pallet == 8] == [
+        (0, "RatingSubmitted"),
+        (1, "PredictionObtained"),
+        (2, "RatingRetracted"),
+        (3, "ItemRegistered"),
+        (4, "EpochStarted"),
+        (5, "EpochCompleted"),
+    ]
+
+
+def test_indices_are_given_once() -> None:
+    runtime = SmallChain().runtime
+    for pallet in runtime.pallets:
+        for declared in (pallet.calls, pallet.events, pallet.errors):
+            assert len({entry.index for entry in declared}) == len(declared)
+
+
+def test_the_version_is_what_signatures_commit_to() -> None:
+    assert (VERSION.spec_version, VERSION.transaction_version) == (SPEC_VERSION, TRANSACTION_VERSION) == (100, 1)
+    assert VERSION.spec_name == "mfchain"
+
+
+def test_the_empty_view_is_that_of_a_chain_without_items_and_ratings() -> None:
+    chain = SmallChain(items=())
+    empty = chain.runtime.empty_view
+    assert isinstance(empty, ModelView)
+    assert empty.record == MODEL.get(chain.state)
+    assert empty.read().digest() == chain.view.read().digest() == empty.record.digest
+    assert empty.items.size == 0
