@@ -104,10 +104,13 @@ class Contents:
             del self.queues[queue.account]
 
     def extend(self, queue: AccountQueue) -> list[Entry]:
-        """Make the futures ready that continue the account's ready ones; return them."""
+        """Make the futures ready that continue the account's ready ones; return them.
+
+        The first of them is new here or has nothing before it, so it stands where its arrival puts it.
+        """
         risen: list[Entry] = []
         nonce = queue.next
-        predecessor = queue.entries[Nonce(nonce - 1)] if nonce > queue.start else None
+        predecessor: Entry | None = None
         while (entry := queue.entries.get(nonce)) is not None:
             if not entry.ticket:
                 self.order.insert(entry, predecessor)

@@ -258,22 +258,21 @@ class TransactionPool:
     def _settle(self, unsettled: Iterable[AccountId], nonces: NonceOf) -> None:
         """Arrange accounts by what the chain says, and only then see whether there are too many futures."""
         contents = self._contents
-        longer: dict[AccountId, None] = {}
+        longer: dict[AccountId, AccountQueue] = {}
         for account in unsettled:
             queue = contents.queues.get(account)
             if queue is None or queue.start == (chain_nonce := nonces(account)):
                 continue
             if contents.arrange(queue, chain_nonce):
-                longer[account] = None
+                longer[account] = queue
         for entry in self._returned:
             if entry.hash in contents.entries and not entry.ticket:
                 self._watchers.tell(entry.hash, TransactionState.FUTURE)
-                longer[entry.account] = None
+                longer[entry.account] = contents.queues[entry.account]
         self._returned.clear()
         self._has_retracted = False
-        for account in longer:
-            if account in contents.queues:
-                contents.limit_futures(contents.queues[account])
+        for queue in longer.values():
+            contents.limit_futures(queue)
 
     def on_retracted(self, block: Hash, transactions: Sequence[ValidTransaction]) -> None:
         """A block has left the best chain: put back what of it is still valid, in its order.

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -232,7 +231,7 @@ def chain_info(base_path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory, undisturbed: Undisturbed) -> Iterator[Path]:
+def exported(tmp_path_factory: pytest.TempPathFactory, undisturbed: Undisturbed) -> Path:
     file = tmp_path_factory.mktemp("exported") / "blocks"
     count = chain_info(undisturbed.base_path)["best"]["number"]
     code, out, err = run("mfchain-node", "export-blocks", file, *CHAIN, "--base-path", undisturbed.base_path)
@@ -277,7 +276,8 @@ def test_a_block_that_was_tampered_with_is_refused(tmp_path: Path, exported: Pat
     assert run(*command) == (
         1,
         "",
-        f"mfchain-node: the file is cut: the block at byte 0 has {size - 4} bytes, {size - 5} are there",
+        f"mfchain-node: {file}: the file is cut: the block at byte 0 has {size - 4} bytes, {size - 5} are there; "
+        "0 blocks came before it",
     )
     file.write_bytes(data)
     code, _, _ = run(*command)

@@ -69,7 +69,7 @@ def test_what_arrives_while_a_block_is_made_is_sealed_next() -> None:
 def test_while_there_is_something_to_learn_empty_blocks_come_slowly() -> None:
     producer = Producer(learning=3)
     run(producer, producer.instantly, [], 100.0)
-    assert producer.blocks == [LEARNING_PAUSE, 2 * LEARNING_PAUSE, 3 * LEARNING_PAUSE]
+    assert producer.blocks == [round(count * LEARNING_PAUSE, 6) for count in (1, 2, 3)]
 
 
 def test_the_bell_of_a_transaction_that_is_sealed_does_not_hurry_learning() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from node.chain import AUTHOR_ENGINE, BuiltBlock, Chain
+from node.chain import AUTHOR_ENGINE, BuiltBlock
 from pallets.matrix_factorization import errors
 from pallets.matrix_factorization.storage import MODEL, RATINGS
 from pallets.matrix_factorization.view import derive_view
@@ -334,4 +334,3 @@ def test_the_validator_is_that_of_the_next_block(node: NodeChain) -> None:
     node.block(("Alice", remark(b"")))
     validator = node.chain.validator()
     assert (validator.number, validator.nonce(ALICE)) == (2, 1)
-    assert isinstance(node.chain, Chain)

@@ -7,7 +7,6 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from node import inbox as module
 from node.inbox import CAPACITY, Inbox, InboxFull, Submission
 from runtime.primitives import Hash
 
@@ -133,9 +132,3 @@ def test_questions_run_in_the_loops_thread() -> None:
         assert threads == [here]
 
     in_trio(main)
-
-
-def test_the_bound_is_as_large_as_the_pool() -> None:
-    from node.pool import PoolLimits
-
-    assert module.CAPACITY == PoolLimits().transactions

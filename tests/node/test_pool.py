@@ -1,107 +1,24 @@
-from collections.abc import Iterable
-
 import pytest
 
 from node.pool import Added, PoolLimits, PoolRefused, RefusalReason, TransactionPool
-from rpc.service import TransactionState, TransactionStatus
-from runtime.executive import ValidTransaction
-from runtime.interface.errors import InvalidReason, InvalidTransaction
-from runtime.primitives import AccountId, BlockNumber, BlockRef, Hash, Nonce, to_hex
+from rpc.service import TransactionState
+from runtime.interface.errors import InvalidReason
+from runtime.primitives import Nonce, to_hex
+from tests.support.pools import (
+    DROPPED,
+    EMPTY,
+    FUTURE,
+    INVALID,
+    add_all,
+    block,
+    gauges,
+    in_block,
+    nonces,
+    ready,
+    refusal,
+    watch,
+)
 from tests.support.transactions import SHORTEST, account, block_hash, hash_of, valid
-
-READY = TransactionStatus(TransactionState.READY)
-FUTURE = TransactionStatus(TransactionState.FUTURE)
-INVALID = TransactionStatus(TransactionState.INVALID)
-DROPPED = TransactionStatus(TransactionState.DROPPED)
-
-INHERENT = block_hash("inherent")
-
-
-def in_block(name: str) -> TransactionStatus:
-    return TransactionStatus(TransactionState.IN_BLOCK, block_hash(name))
-
-
-def retracted(name: str) -> TransactionStatus:
-    return TransactionStatus(TransactionState.RETRACTED, block_hash(name))
-
-
-def finalized(name: str) -> TransactionStatus:
-    return TransactionStatus(TransactionState.FINALIZED, block_hash(name))
-
-
-def nonces(**known: int) -> "Nonces":
-    return Nonces(known)
-
-
-class Nonces:
-    """The chain's nonces; remembers who asked for which."""
-
-    def __init__(self, known: dict[str, int]) -> None:
-        self.known = {account(name): Nonce(nonce) for name, nonce in known.items()}
-        self.asked: list[AccountId] = []
-
-    def __call__(self, account_id: AccountId) -> Nonce:
-        self.asked.append(account_id)
-        return self.known.get(account_id, Nonce(0))
-
-
-def add_all(pool: TransactionPool, *transactions: ValidTransaction, chain_nonce: int = 0) -> list[Added]:
-    return [pool.add(transaction, Nonce(chain_nonce)) for transaction in transactions]
-
-
-def watch(pool: TransactionPool, *transactions: ValidTransaction) -> list[list[TransactionStatus]]:
-    """Listen to transactions; return what each of them is told, from now on."""
-    told: list[list[TransactionStatus]] = []
-    for transaction in transactions:
-        told.append([])
-        pool.watch(hash_of(transaction), told[-1].append)
-        told[-1].clear()
-    return told
-
-
-def block(
-    pool: TransactionPool,
-    height: int,
-    included: Iterable[ValidTransaction | Hash],
-    after: Nonces | None = None,
-    *,
-    name: str | None = None,
-    accounts: Iterable[AccountId] | None = None,
-) -> None:
-    hashes = [item if isinstance(item, bytes) else hash_of(item) for item in included]
-    reference = BlockRef(BlockNumber(height), block_hash(name or str(height)))
-    pool.on_block(reference, hashes, after or nonces(), accounts)
-
-
-def ready(pool: TransactionPool) -> list[ValidTransaction]:
-    return list(pool.ready())
-
-
-def refusal(pool: TransactionPool, transaction: ValidTransaction, chain_nonce: int = 0) -> tuple[object, str]:
-    """Return why the pool does not take a transaction, having made sure that this leaves the pool as it was."""
-    before = (len(pool), pool.byte_size, pool.pending())
-    with pytest.raises((PoolRefused, InvalidTransaction)) as caught:
-        pool.add(transaction, Nonce(chain_nonce))
-    assert (len(pool), pool.byte_size, pool.pending()) == before
-    assert isinstance(caught.value, PoolRefused | InvalidTransaction)
-    return caught.value.reason, str(caught.value)
-
-
-def gauges(pool: TransactionPool) -> dict[str, int]:
-    names = ("ready", "future", "bytes", "futureBytes", "accounts", "deadlines", "banned", "watched")
-    return {name: pool.metrics()[name] for name in names}
-
-
-EMPTY = {
-    "ready": 0,
-    "future": 0,
-    "bytes": 0,
-    "futureBytes": 0,
-    "accounts": 0,
-    "deadlines": 0,
-    "banned": 0,
-    "watched": 0,
-}
 
 
 class TestComingIn:
@@ -321,6 +238,11 @@ class TestNextNonce:
         assert pool.next_nonce(account("a"), Nonce(0)) == 0
         assert pool.next_nonce(account("b"), Nonce(7)) == 7
 
+    def test_a_chain_that_is_behind_the_pool(self) -> None:
+        pool = TransactionPool()
+        pool.add(valid("a", 5), Nonce(5))
+        assert pool.next_nonce(account("a"), Nonce(3)) == 3
+
     def test_a_chain_that_is_ahead_of_the_pool(self) -> None:
         pool = TransactionPool()
         add_all(pool, valid("a", 0), valid("a", 1), valid("a", 3))
@@ -372,6 +294,25 @@ class TestDropping:
             assert caught.value.reason is RefusalReason.TEMPORARILY_BANNED
         assert gauges(pool)["banned"] == 2
 
+    def test_what_is_dropped_twice_is_banned_from_the_second_time_on(self) -> None:
+        pool = TransactionPool(PoolLimits(ban_blocks=3))
+        for height, names in enumerate(["a", "b", "a"]):
+            for name in names:
+                pool.on_retracted(block_hash("left"), [valid(name, 0)])
+                block(pool, height, [])
+                pool.drop(hash_of(valid(name, 0)), InvalidReason.BAD_CALL)
+        block(pool, 5, [])
+        pool.check_new(hash_of(valid("b", 0)))
+        with pytest.raises(PoolRefused, match="is banned up to block 5"):
+            pool.check_new(hash_of(valid("a", 0)))
+        assert gauges(pool)["banned"] == 1
+
+    def test_an_account_whose_last_ones_are_dropped_for_a_bound_is_forgotten(self) -> None:
+        pool = TransactionPool(PoolLimits(futures=1))
+        add_all(pool, valid("b", 1), valid("a", 0), valid("a", 1))
+        pool.drop(hash_of(valid("a", 0)), InvalidReason.BAD_CALL)
+        assert gauges(pool)["accounts"] == len(pool) == 1
+
     def test_a_future_can_be_dropped(self) -> None:
         pool = TransactionPool()
         add_all(pool, valid("a", 0), valid("a", 2))
@@ -384,324 +325,6 @@ class TestDropping:
             "deadlines": 1,
             "banned": 1,
         }
-
-
-class TestBlocks:
-    def test_what_is_in_the_block_leaves(self) -> None:
-        pool = TransactionPool()
-        arrivals = [valid("a", 0), valid("b", 0), valid("a", 1)]
-        add_all(pool, *arrivals)
-        told = watch(pool, *arrivals)
-        block(pool, 1, arrivals[:2])
-        assert told == [[in_block("1")], [in_block("1")], []]
-        assert ready(pool) == [valid("a", 1)]
-        block(pool, 2, arrivals[2:])
-        pool.on_finalized(block_hash("1"), [hash_of(arrivals[0]), hash_of(arrivals[1])])
-        pool.on_finalized(block_hash("2"), [hash_of(arrivals[2])])
-        assert told == [[in_block(at), finalized(at)] for at in ("1", "1", "2")]
-        assert gauges(pool) == EMPTY
-
-    def test_a_block_of_its_own_transactions_costs_no_look_up(self) -> None:
-        pool = TransactionPool()
-        add_all(pool, valid("a", 0), valid("a", 1), valid("b", 0))
-        after = nonces()
-        block(pool, 1, [valid("a", 0)], after)
-        assert after.asked == []
-        assert ready(pool) == [valid("a", 1), valid("b", 0)]
-
-    def test_another_ones_transaction_has_all_accounts_looked_up(self) -> None:
-        pool = TransactionPool()
-        add_all(pool, valid("a", 0), valid("a", 2), valid("b", 1))
-        told = watch(pool, valid("a", 0), valid("a", 2), valid("b", 1))
-        after = nonces(a=2, b=1)
-        block(pool, 1, [INHERENT], after)
-        assert after.asked == [account("a"), account("b")]
-        assert told == [[INVALID], [READY], [READY]]
-        assert ready(pool) == [valid("a", 2), valid("b", 1)]
-
-    def test_only_the_accounts_that_the_caller_names_are_looked_up(self) -> None:
-        pool = TransactionPool()
-        add_all(pool, valid("a", 1), valid("b", 0))
-        after = nonces(a=1)
-        block(pool, 1, [INHERENT], after, accounts=[account("a"), account("c")])
-        assert after.asked == [account("a")]
-        assert ready(pool) == [valid("a", 1), valid("b", 0)]
-
-    def test_a_future_in_a_block_leaves_with_what_the_chain_has_passed(self) -> None:
-        pool = TransactionPool()
-        add_all(pool, valid("a", 1), valid("a", 2), valid("a", 3))
-        told = watch(pool, valid("a", 1), valid("a", 2), valid("a", 3))
-        block(pool, 1, [valid("a", 2)], nonces(a=3))
-        assert told == [[INVALID], [in_block("1")], [READY]]
-
-    def test_what_has_reached_its_deadline_leaves_and_its_successors_wait(self) -> None:
-        pool = TransactionPool()
-        arrivals = [
-            valid("a", 0),
-            valid("a", 1, longevity=5),
-            valid("a", 2),
-            valid("b", 7, longevity=6),
-            valid("c", 0, longevity=4),
-        ]
-        add_all(pool, *arrivals)
-        told = watch(pool, *arrivals)
-        block(pool, 3, [])
-        assert told == [[], [], [], [], []]
-        block(pool, 5, [])
-        assert told == [[], [INVALID], [FUTURE], [], [INVALID]]
-        assert ready(pool) == [valid("a", 0)]
-        block(pool, 6, [])
-        assert told[3] == [INVALID]
-        pool.check_new(hash_of(valid("b", 7, longevity=6)))
-
-    def test_what_is_in_the_block_at_its_deadline_is_in_time(self) -> None:
-        pool = TransactionPool()
-        pool.add(valid("a", 0, longevity=5), Nonce(0))
-        [told] = watch(pool, valid("a", 0, longevity=5))
-        block(pool, 5, [valid("a", 0, longevity=5)])
-        assert told == [in_block("5")]
-
-    def test_many_of_one_account_expire_together_without_being_dropped_for_one_another(self) -> None:
-        pool = TransactionPool(PoolLimits(futures_per_account=1))
-        chain = [valid("a", nonce, longevity=5) for nonce in range(6)]
-        add_all(pool, *chain)
-        told = watch(pool, *chain)
-        block(pool, 5, [])
-        assert told == [[INVALID]] * 6
-        assert gauges(pool) == EMPTY
-
-
-class TestReorganisations:
-    def test_what_comes_back_is_told_and_stands_before_all_others(self) -> None:
-        pool = TransactionPool()
-        first, second, third = valid("a", 0), valid("b", 0), valid("a", 1)
-        add_all(pool, first, second, third, valid("c", 0))
-        told = watch(pool, first, second, third)
-        block(pool, 1, [first, second])
-        block(pool, 2, [third])
-        pool.add(valid("a", 2), Nonce(2))
-        pool.on_retracted(block_hash("2"), [third])
-        pool.on_retracted(block_hash("1"), [first, second])
-        block(pool, 1, [], name="other 1")
-        assert ready(pool) == [first, second, third, valid("c", 0), valid("a", 2)]
-        assert told == [
-            [in_block("1"), retracted("1"), READY],
-            [in_block("1"), retracted("1"), READY],
-            [in_block("2"), retracted("2"), READY],
-        ]
-        assert pool.metrics()["returned"] == 3
-
-    def test_what_the_new_branch_has_too_goes_on_from_there(self) -> None:
-        pool = TransactionPool()
-        pool.add(valid("a", 0), Nonce(0))
-        [told] = watch(pool, valid("a", 0))
-        block(pool, 1, [valid("a", 0)])
-        pool.on_retracted(block_hash("1"), [])
-        block(pool, 1, [], name="other 1")
-        block(pool, 2, [valid("a", 0)], nonces(a=1), name="other 2")
-        pool.on_finalized(block_hash("other 2"), [hash_of(valid("a", 0))])
-        assert told == [in_block("1"), retracted("1"), in_block("other 2"), finalized("other 2")]
-        assert gauges(pool) == EMPTY
-
-    def test_what_comes_neither_back_nor_into_the_new_branch_is_invalid_a_while_later(self) -> None:
-        pool = TransactionPool()
-        pool.add(valid("a", 0), Nonce(0))
-        [told] = watch(pool, valid("a", 0))
-        block(pool, 7, [valid("a", 0)])
-        pool.on_retracted(block_hash("7"), [])
-        block(pool, 15, [], nonces(a=1))
-        assert told == [in_block("7"), retracted("7")]
-        block(pool, 16, [], nonces(a=1))
-        assert told == [in_block("7"), retracted("7"), INVALID]
-        assert gauges(pool) == EMPTY
-
-    def test_what_was_missing_and_is_submitted_again_is_told_of_its_new_life(self) -> None:
-        pool = TransactionPool()
-        pool.add(valid("a", 1), Nonce(1))
-        [told] = watch(pool, valid("a", 1))
-        block(pool, 1, [valid("a", 1)])
-        pool.on_retracted(block_hash("1"), [])
-        block(pool, 1, [], name="other 1")
-        pool.add(valid("a", 1), Nonce(0))
-        block(pool, 100, [])
-        assert told == [in_block("1"), retracted("1"), FUTURE]
-
-    def test_what_stands_behind_a_gap_of_the_new_branch_is_future(self) -> None:
-        pool = TransactionPool()
-        chain = [valid("a", 0, longevity=9), valid("a", 1), valid("a", 2)]
-        add_all(pool, *chain)
-        told = watch(pool, *chain)
-        block(pool, 1, chain[:2])
-        pool.on_retracted(block_hash("1"), [chain[1]])
-        block(pool, 1, [], name="other 1")
-        assert told[1:] == [[in_block("1"), retracted("1"), FUTURE], [FUTURE]]
-        assert not pool.has_ready
-
-    def test_a_long_queue_survives_a_reorganisation_of_several_blocks(self) -> None:
-        """The transactions behind those that come back are never demoted in between, which could drop them."""
-        pool = TransactionPool(PoolLimits(futures_per_account=1))
-        chain = [valid("a", nonce) for nonce in range(8)]
-        add_all(pool, *chain)
-        told = watch(pool, *chain)
-        block(pool, 1, [chain[0]])
-        block(pool, 2, [chain[1]])
-        pool.on_retracted(block_hash("2"), [chain[1]])
-        pool.on_retracted(block_hash("1"), [chain[0]])
-        block(pool, 1, [], name="other 1")
-        assert ready(pool) == chain
-        assert told[2:] == [[]] * 6
-
-    def test_what_comes_back_ready_costs_no_future_its_place(self) -> None:
-        """Bounds on futures are looked at when all accounts are arranged, not while some have yet to be."""
-        pool = TransactionPool(PoolLimits(futures=1))
-        add_all(pool, valid("a", 5), *(valid("b", nonce) for nonce in range(4)))
-        block(pool, 1, [valid("b", nonce) for nonce in range(4)])
-        pool.on_retracted(block_hash("1"), [valid("b", nonce) for nonce in range(4)])
-        block(pool, 1, [], name="other 1")
-        assert len(ready(pool)) == 4
-        assert hash_of(valid("a", 5)) in pool
-
-    def test_who_came_back_as_a_future_makes_room_for_those_that_were_here(self) -> None:
-        pool = TransactionPool(PoolLimits(futures=2))
-        chain = [valid("b", nonce) for nonce in range(4)]
-        add_all(pool, valid("a", 5), *chain)
-        told = watch(pool, *chain)
-        block(pool, 1, chain)
-        pool.on_retracted(block_hash("1"), chain[1:])
-        block(pool, 1, [], name="other 1")
-        again = [in_block("1"), retracted("1"), FUTURE]
-        assert told[1:] == [again, [*again, DROPPED], [*again, DROPPED]]
-        assert hash_of(valid("a", 5)) in pool
-
-    def test_its_place_taken_it_is_usurped(self) -> None:
-        pool = TransactionPool()
-        pool.add(valid("a", 0), Nonce(0))
-        [told] = watch(pool, valid("a", 0))
-        block(pool, 1, [valid("a", 0)])
-        pool.add(valid("a", 0, 1), Nonce(0))
-        pool.on_retracted(block_hash("1"), [valid("a", 0)])
-        usurped = TransactionStatus(TransactionState.USURPED, hash_of(valid("a", 0, 1)))
-        assert told == [in_block("1"), retracted("1"), usurped]
-        assert pool.metrics()["usurped"] == 1
-
-    @pytest.mark.parametrize(
-        "limits", [PoolLimits(transactions=1), PoolLimits(total_bytes=SHORTEST)], ids=["count", "bytes"]
-    )
-    def test_the_pool_full_it_is_dropped(self, limits: PoolLimits) -> None:
-        pool = TransactionPool(limits)
-        pool.add(valid("a", 0), Nonce(0))
-        [told] = watch(pool, valid("a", 0))
-        block(pool, 1, [valid("a", 0)])
-        pool.add(valid("b", 0), Nonce(0))
-        pool.on_retracted(block_hash("1"), [valid("a", 0)])
-        assert told == [in_block("1"), retracted("1"), DROPPED]
-        assert pool.metrics()["dropped"] == 1
-
-    def test_what_is_here_already_is_not_put_back_twice(self) -> None:
-        pool = TransactionPool()
-        pool.add(valid("a", 0), Nonce(0))
-        pool.on_retracted(block_hash("1"), [valid("a", 0)])
-        block(pool, 1, [], name="other 1")
-        assert ready(pool) == [valid("a", 0)]
-        assert pool.metrics()["returned"] == 0
-
-
-class TestListening:
-    def test_the_present_state_comes_first(self) -> None:
-        pool = TransactionPool()
-        add_all(pool, valid("a", 0), valid("b", 1))
-        told: list[TransactionStatus] = []
-        pool.watch(hash_of(valid("a", 0)), told.append)
-        pool.watch(hash_of(valid("b", 1)), told.append)
-        assert told == [READY, FUTURE]
-
-    def test_broadcasts(self) -> None:
-        pool = TransactionPool()
-        pool.add(valid("a", 0), Nonce(0))
-        [told] = watch(pool, valid("a", 0))
-        pool.on_broadcast(hash_of(valid("a", 0)), ("12D3KooWA", "12D3KooWB"))
-        assert told == [TransactionStatus(TransactionState.BROADCAST, None, ("12D3KooWA", "12D3KooWB"))]
-
-    def test_what_is_not_here_cannot_be_watched(self) -> None:
-        pool = TransactionPool()
-        with pytest.raises(KeyError):
-            pool.watch(hash_of(valid("a", 0)), lambda status: None)
-
-    def test_a_transaction_has_so_many_listeners_and_no_more(self) -> None:
-        pool = TransactionPool(PoolLimits(listeners=2))
-        pool.add(valid("a", 0), Nonce(0))
-        told = watch(pool, valid("a", 0), valid("a", 0))
-        with pytest.raises(PoolRefused) as caught:
-            pool.watch(hash_of(valid("a", 0)), lambda status: None)
-        assert caught.value.reason is RefusalReason.POOL_FULL
-        assert str(caught.value) == f"PoolFull: {to_hex(hash_of(valid('a', 0)))} has 2 listeners"
-        block(pool, 1, [valid("a", 0)])
-        assert told == [[in_block("1")], [in_block("1")]]
-
-    def test_who_does_not_listen_any_more_is_told_nothing_and_forgotten(self) -> None:
-        pool = TransactionPool()
-        pool.add(valid("a", 0), Nonce(0))
-        told: list[TransactionStatus] = []
-        listener = told.append
-        pool.watch(hash_of(valid("a", 0)), listener)
-        [others] = watch(pool, valid("a", 0))
-        pool.unwatch(hash_of(valid("a", 0)), listener)
-        pool.unwatch(hash_of(valid("b", 0)), listener)
-        block(pool, 1, [valid("a", 0)])
-        assert told == [READY]
-        assert others == [in_block("1")]
-
-    def test_silent_listeners_do_not_wait_for_finality(self) -> None:
-        pool = TransactionPool()
-        pool.add(valid("a", 0), Nonce(0))
-        told: list[TransactionStatus] = []
-        listener = told.append
-        pool.watch(hash_of(valid("a", 0)), listener)
-        pool.unwatch(hash_of(valid("a", 0)), listener)
-        block(pool, 1, [valid("a", 0)])
-        assert gauges(pool) == EMPTY
-
-    def test_finality_of_the_oldest_is_given_up_beyond_the_bound(self) -> None:
-        pool = TransactionPool(PoolLimits(included_watched=2))
-        arrivals = [valid(name, 0) for name in "abc"]
-        add_all(pool, *arrivals)
-        told = watch(pool, *arrivals)
-        for height, transaction in enumerate(arrivals, 1):
-            block(pool, height, [transaction])
-        given_up = TransactionStatus(TransactionState.FINALITY_TIMEOUT, block_hash("1"))
-        assert told == [[in_block("1"), given_up], [in_block("2")], [in_block("3")]]
-        assert gauges(pool)["watched"] == 2
-
-    def test_what_is_missing_is_bounded_too(self) -> None:
-        pool = TransactionPool(PoolLimits(included_watched=2))
-        arrivals = [valid(name, 0) for name in "abcd"]
-        add_all(pool, *arrivals)
-        told = watch(pool, *arrivals)
-        block(pool, 1, arrivals[:2])
-        pool.on_retracted(block_hash("1"), [])
-        block(pool, 1, arrivals[2:], nonces(a=1, b=1, c=1, d=1), name="other 1")
-        pool.on_retracted(block_hash("other 1"), [])
-        assert [statuses[-1] for statuses in told] == [INVALID, INVALID, *[retracted("other 1")] * 2]
-        assert gauges(pool)["watched"] == 2
-
-    def test_a_listener_may_call_the_pool_and_finds_it_in_order(self) -> None:
-        pool = TransactionPool()
-        add_all(pool, valid("a", 0), valid("a", 1), valid("b", 0))
-        seen: list[tuple[TransactionStatus, int, list[ValidTransaction]]] = []
-
-        def look(status: TransactionStatus) -> None:
-            seen.append((status, len(pool), ready(pool)))
-            if status.state is TransactionState.IN_BLOCK:
-                pool.drop(hash_of(valid("b", 0)), InvalidReason.BAD_CALL)
-
-        pool.watch(hash_of(valid("a", 0)), look)
-        pool.watch(hash_of(valid("b", 0)), look)
-        seen.clear()
-        block(pool, 1, [valid("a", 0)])
-        assert seen == [
-            (in_block("1"), 2, [valid("a", 1), valid("b", 0)]),
-            (INVALID, 1, [valid("a", 1)]),
-        ]
 
 
 def test_the_metrics_tell_what_is_here_and_what_has_happened() -> None:

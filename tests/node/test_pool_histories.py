@@ -163,6 +163,10 @@ class PoolHistory(RuleBasedStateMachine):
         longevity = FOREVER if life is None else self.model.height + life
         self.submit_again(valid(name, nonce, variant, longevity=longevity, length=length))
 
+    @rule(name=names, life=st.sampled_from([None, 1, 3]), length=st.sampled_from(LENGTHS))
+    def submit_next(self, name: str, life: int | None, length: int) -> None:
+        self.submit(name, len(self.model.run(account(name))), 0, life, length)
+
     @precondition(lambda self: self.seen)
     @rule(data=st.data())
     def submit_known(self, data: st.DataObject) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sysconfig
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, Self
@@ -30,6 +30,11 @@ _QUIET_LINE: Final = re.compile(
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} (INFO |DEBUG) [a-z_.]+: .+", re.ASCII | re.DOTALL
 )
 _TICK: Final = 0.05
+
+
+def loud_lines(lines: Iterable[str]) -> list[str]:
+    """What in a log is a warning, an error, part of a traceback, or of anybody else's making."""
+    return [line for line in lines if _QUIET_LINE.fullmatch(line) is None]
 
 
 class Lines:
@@ -70,6 +75,7 @@ class Lines:
     def match(self, pattern: re.Pattern[str], patience: float = PATIENCE) -> re.Match[str] | None:
         """Wait for a line with a pattern in it; None if the process has ended without."""
         seen = 0
+        match: re.Match[str] | None = None
 
         def found() -> bool:
             nonlocal seen, match
@@ -78,7 +84,6 @@ class Lines:
                 seen += 1
             return match is not None or self._ended
 
-        match: re.Match[str] | None = None
         with self._changed:
             in_time = self._changed.wait_for(found, patience)
         assert in_time, f"no line with {pattern.pattern} came:\n{self.text}"
@@ -257,8 +262,7 @@ class NodeProcess:
         lines = self.log.splitlines()
         if self.is_killed and lines:
             del lines[-1]  # may be cut
-        loud = [line for line in lines if _QUIET_LINE.fullmatch(line) is None]
-        assert not loud, self.log
+        assert not loud_lines(lines), self.log
 
 
 @dataclass(slots=True)

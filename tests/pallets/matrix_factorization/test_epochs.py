@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from pallets.construct import ChainConstants, construct_runtime
 from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.frozen import learn_frozen
 from pallets.matrix_factorization.parameters import ModelParameters
@@ -12,6 +13,7 @@ from pallets.matrix_factorization.view import derive_view
 from runtime.primitives import ZERO_HASH
 from tests.support.events import all_events
 from tests.support.small_chain import (
+    LIMITS,
     PAIRS,
     STARS,
     SmallChain,
@@ -262,3 +264,13 @@ def test_all_ratings_retracted_with_an_epoch_pending_is_the_model_of_none(chain:
     assert epochs(chain) == (2, 2, 0, 0, 0)
     assert MODEL.get(chain.state).digest == nothing
     assert not RATINGS.contains(chain.state, PAIRS["Alice"].public)
+
+
+def test_under_a_limit_that_was_raised_a_pending_epoch_does_not_wait_for_a_change(chain: SmallChain) -> None:
+    chain.block(rate("Alice", *range(12)))
+    assert epochs(chain) == (1, 0, 4, 12, 0)
+    raised = replace(CONFIG, inline_rebuild_limit=100)
+    chain.runtime = construct_runtime(ChainConstants(0, 1, ITEMS, LIMITS, raised))
+    chain.block()
+    assert epochs(chain) == (2, 2, 0, 12, 0)
+    assert MODEL.get(chain.state).digest == learned_of_now(chain)

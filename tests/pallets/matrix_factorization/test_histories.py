@@ -82,9 +82,7 @@ def test_straight_restarted_and_recomputed_are_one_at_every_block(
     for block in history:
         chain.block(*calls_of(chain, block))
         assert_same_model(chain.view, derive_view(chain.state, SMALL))
-        assert recomputed_totals(chain.view) == {
-            item: totals for item, totals in enumerate(chain.view.items.totals.tolist())
-        }
+        assert recomputed_totals(chain.view) == dict(enumerate(chain.view.items.totals.tolist()))
         if chain.view.record.is_canonical:
             assert chain.view.read().digest() == chain.view.record.digest == fresh_digest(chain)
     for _ in range(12):

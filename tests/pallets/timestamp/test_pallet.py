@@ -1,7 +1,6 @@
 import pytest
 
 from pallets.timestamp.pallet import NOW, timestamp_pallet
-from runtime.header import Block
 from runtime.interface.context import Context
 from runtime.interface.errors import BAD_ORIGIN, BlockFault, DispatchFailed, InvalidBlock
 from runtime.interface.origin import Bare, Signed
@@ -60,4 +59,3 @@ def test_clients_see_a_mandatory_call_and_the_minimum_period() -> None:
     assert (PALLET.name, PALLET.index, SET.index, SET.name) == ("Timestamp", 3, 0, "set")
     assert SET.dispatch_class is DispatchClass.MANDATORY
     assert [(constant.name, constant.value) for constant in PALLET.constants] == [("MinimumPeriod", 500)]
-    assert Block.__name__ == "Block"
