@@ -142,13 +142,26 @@ class Node:
     async def _serve_submissions(self) -> None:
         """Check transactions in threads, many at a time, and put them into the pool."""
         while True:
-            batch = await self._inbox.take(_SUBMISSIONS_AT_ONCE)
+            batch = self._unknown(await self._inbox.take(_SUBMISSIONS_AT_ONCE))
             checked = await self._executor.aside(self._check, batch)
             validator = self._chain.validator()
             for submission, outcome in zip(batch, checked, strict=True):
                 submission.answer(self._admit(submission, outcome, validator))
             if self._pool.has_ready:
                 self._has_ready.ring()
+
+    def _unknown(self, batch: list[Submission]) -> list[Submission]:
+        """Answer those that the pool would refuse whatever they say, before their signatures are checked."""
+        unknown = []
+        for submission in batch:
+            identity = extrinsic_hash(submission.raw)
+            try:
+                self._pool.check_new(identity)
+            except PoolRefused as error:
+                submission.answer(as_rpc_error(error, identity))
+            else:
+                unknown.append(submission)
+        return unknown
 
     def _check(self, batch: list[Submission]) -> list[ValidTransaction | Exception]:
         """Decode and validate, in any thread."""
@@ -175,10 +188,14 @@ class Node:
         return checked.prepared.hash
 
 
-def _checked(chain: Chain, validator: TransactionValidator, raw: bytes) -> ValidTransaction | InvalidTransaction:
+def _checked(chain: Chain, validator: TransactionValidator, raw: bytes) -> ValidTransaction | Exception:
+    """Return the transaction, or why it cannot be taken; nothing that somebody sends may end the node."""
     try:
         return validator.validate(chain.runtime.prepare(raw))
     except InvalidTransaction as error:
+        return error
+    except Exception as error:
+        log.exception("checking a transaction failed: %s", to_hex(raw[:256]))
         return error
 
 

@@ -5,10 +5,10 @@ a node may rely on stands here:
 
 - Everything runs in one trio thread. No method may be called from another thread.
 - A peer is *connected* from the moment `NetworkHandler.on_peer` has returned until `NetworkHandler.on_peer_gone`, which
-  is called once for each `on_peer` that returned. In between, and only then, it is in `Network.peers()`, can be asked, and
-  its requests reach `on_request`. It may come back later: then the two are called anew.
+  is called once for each `on_peer` that returned. In between, and only then, it is in `Network.peers()`, can be
+  asked, and its requests and its gossip reach the node. It may come back later: then the two are called anew.
 - Gossip is lossy, unordered, and may reach a node over several peers; it is handed to the node once (within a memory of
-  some minutes), never back to the node that published it. It may come from a peer whose handshake is still under way.
+  two minutes), never back to the node that published it.
 - Requests to a peer are answered in any order. An answer that does not come is `TimedOut`, never a hang.
 - An exception that a handler raises reaches no other peer and never the network: it is logged, counted, and handled as
   a failure of that one message.
@@ -17,9 +17,13 @@ a node may rely on stands here:
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import NewType, Protocol
+from typing import TYPE_CHECKING, NewType, Protocol
 
 import trio
+
+if TYPE_CHECKING:
+    # libp2p brings old stubs of trio, which lack the name `trio.TaskStatus`.
+    from trio_typing import TaskStatus
 
 PeerId = NewType("PeerId", str)
 """The base58 text of a libp2p peer id, such as 12D3KooW...; proven by the transport, so it cannot be borrowed."""
@@ -54,7 +58,7 @@ class Misbehaviour(StrEnum):
     BAD_RESPONSE = "bad response"
     """An answer that is not what was asked for."""
     PROTOCOL = "protocol violation"
-    """A frame too large, a request of an unknown kind, a broken handshake."""
+    """A frame or request too large, or out of turn; a broken handshake."""
     FLOOD = "flood"
     """More messages or bytes than the budget allows."""
     SLOW = "slow"
@@ -87,7 +91,7 @@ class AddressInUse(OSError):
     """A listening address is taken; the message names it."""
 
 
-class Refuse(Exception):  # noqa: N818 - said by a handler, not an error of its own
+class Refuse(Exception):
     """Raised by a handler to turn a peer or a request away; the peer is told the reason, and not blamed."""
 
 
@@ -144,7 +148,7 @@ class Network(Protocol):
     def local_peer_id(self) -> PeerId:
         """Our own id; known before `run`."""
 
-    async def run(self, handler: NetworkHandler, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, handler: NetworkHandler, *, task_status: "TaskStatus[None]" = trio.TASK_STATUS_IGNORED) -> None:
         """Runs until cancelled; calls `task_status.started()` once it listens.
 
         Raises: AddressInUse, before it has started, if a port is taken.

@@ -20,7 +20,7 @@ from pallets.matrix_factorization.posterior import (
 from pallets.matrix_factorization.predict import predict
 from pallets.matrix_factorization.ratings import ENTRY, RatingList
 from pallets.matrix_factorization.storage import MODEL, RATINGS, USER_POSTERIORS
-from pallets.matrix_factorization.view import DigestMismatch, derive_view
+from pallets.matrix_factorization.view import DigestMismatch, derive_view, solve_lists
 from runtime.overlay import Overlay
 from runtime.primitives import ZERO_HASH, AccountId, blake2b_256
 from tests.support.events import events_of
@@ -306,3 +306,35 @@ def test_readers_get_the_prior_for_who_has_no_ratings() -> None:
     both = model.posteriors([ALICE, BOB])
     assert np.array_equal(both.mean[1], nobody.mean[0])
     assert np.array_equal(both.mean[0], model.posteriors([ALICE]).mean[0])
+
+
+def test_readers_solve_an_account_from_the_precision_by_which_it_contributes() -> None:
+    chain, frozen = chain_of_four()
+    chain.block(("Bob", submit_ratings([(0, 5), (1, 1), (2, 4), (5, 1)])))
+    entry, rows = chain.view.users.get(BOB), chain.view.items.rows
+    assert entry is not None
+    found = chain.view.read().posteriors([BOB])
+    lists = [entry.ratings.entries]
+    expected = solve_lists(lists, [int(entry.row[-1])], frozen, rows)
+    assert as_rows(found).tolist() == as_rows(expected).tolist()
+    for start, table in ((frozen.starting_precision(BOB), rows), (int(entry.row[-1]), frozen.item_rows(0, 10))):
+        other = solve_lists(lists, [start], frozen, table)
+        assert as_rows(found).tolist() != as_rows(other).tolist()
+
+
+def test_a_trust_constant_weighs_every_account_by_its_own_ratings() -> None:
+    trusting = replace(CONFIG, model=replace(MODEL_CONSTANTS, trust_kappa_ppm=10_000_000), inline_rebuild_limit=99)
+    chain = SmallChain(config=trusting, items=ITEMS)
+    chain.block(("Alice", submit_ratings(list(THEN.items()))), ("Bob", submit_rating(0, 5)))
+    assert chain.view.read().digest() == chain.view.record.digest, "as the canonical model weighs them"
+    branch = chain.view.branch()
+    overlay = Overlay(chain.state)
+    RATINGS.put(overlay, BOB, RatingList(np.array([(0, 5), (1, 1)], ENTRY), ()))
+    branch.sync(overlay)
+    user = branch.user(BOB)
+    assert user is not None
+    # The first entry of T is the sum of the raters' weights, here of item 1's: Alice with four ratings and Bob with two.
+    alice = chain.view.users.get(ALICE)
+    assert alice is not None
+    weights = [int(np.rint(row[-1] * n / (n + 10))) for row, n in ((alice.row, 4), (user.row, 2))]
+    assert branch.items.totals[1, 0] == pytest.approx(sum(weights), abs=2)
