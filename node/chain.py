@@ -9,11 +9,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from node.chain_spec import ChainSpec, genesis
 from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.frozen import Frozen
-from pallets.matrix_factorization.view import ModelView, ReadModel, derive_view
+from pallets.matrix_factorization.view import DigestMismatch, ModelView, ReadModel, derive_view
 from pallets.system.storage import NUMBER
 from pallets.timestamp.pallet import NOW, TIME_KEY
 from runtime.executive import (
@@ -28,6 +29,7 @@ from runtime.header import Block, DigestItem, DigestKind
 from runtime.interface.errors import DispatchError, InvalidReason, InvalidTransaction
 from runtime.primitives import AccountId, BlockRef, Hash
 from storage.chain_db import ChainDatabase
+from storage.errors import Reason, StorageError
 from storage.kv import KeyValueStore
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,9 @@ AUTHOR_ENGINE = b"pow_"
 """polkadot.js shows the account in a pre-runtime item of this engine as the block's author."""
 
 _MODELS_KEPT = 4
+_CANONICAL_KEPT = 8
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +83,11 @@ class Chain:
         self.database = database
         head = database.head()
         self._models: OrderedDict[Hash, ReadModel] = OrderedDict()
+        self._canonical: OrderedDict[Hash, Frozen] = OrderedDict()
         self._models_lock = threading.Lock()
         self._deriving = threading.Lock()
-        self._publish(head, derive_view(database.state_at(head.hash), config))
+        self._learning = threading.Lock()
+        self._publish(head, self._derive(head))
 
     @classmethod
     def open(cls, spec: ChainSpec, store: KeyValueStore, *, state_pruning: int | None) -> "Chain":
@@ -94,15 +101,43 @@ class Chain:
         return cls(spec, runtime, spec.matrix_factorization, database)
 
     @property
-    def pending_epoch(self) -> Callable[[], Frozen] | None:
+    def pending_epoch(self) -> Callable[[], None] | None:
         """Return the computation that the next activation needs, if it has not been done yet."""
         pending = self.snapshot.view.pending
-        return None if pending is None or pending.is_computed else pending.compute
+        return None if pending is None or pending.is_computed else self._learn_pending
 
     @property
     def is_learning(self) -> bool:
         """Tell whether empty blocks would still bring the model closer to rest."""
         return not self.snapshot.view.record.is_canonical
+
+    def _learn_pending(self) -> None:
+        """Compute what the next activation needs; who comes while another thread is at it waits for that."""
+        with self._learning:
+            pending = self.snapshot.view.pending
+            if pending is not None:
+                pending.compute()
+
+    def _learn_if_due(self) -> None:
+        """Have ready what the block after the head activates."""
+        record = self.snapshot.view.record
+        if record.is_pending and self.snapshot.best.number + 1 >= record.due:
+            self._learn_pending()
+
+    def _derive(self, block: BlockRef) -> ModelView:
+        """Derive the model from the state of a block.
+
+        Raises:
+            StorageError: what was learned is not what the chain has.
+        """
+        try:
+            return derive_view(self.database.state_at(block.hash), self.config, self._learned())
+        except DigestMismatch as error:
+            message = (
+                f"the model derived from the state of block {block.number} is not the chain's: {error}; this machine "
+                "computes differently, or the database is damaged"
+            )
+            raise StorageError(Reason.CORRUPT, message) from None
 
     def validator(self, check: SignatureCheck = check_signature) -> TransactionValidator:
         """Return what judges transactions for the block after the head."""
@@ -117,6 +152,7 @@ class Chain:
         check: SignatureCheck = check_signature,
     ) -> BuiltBlock:
         """Build a block on the head from as many transactions as fit, in their order, and make it the head."""
+        self._learn_if_due()
         head = self.database.head()
         state = self.database.state_at(head.hash)
         digest = (DigestItem(DigestKind.PRE_RUNTIME, AUTHOR_ENGINE, author),)
@@ -144,6 +180,7 @@ class Chain:
         Raises:
             InvalidBlock: it breaks a rule; nothing has changed.
         """
+        self._learn_if_due()
         head = self.database.head()
         state, trie = self.database.state_at(head.hash), self.database.head_trie()
         return self._commit(self.runtime.execute_block(block, state, trie, self.snapshot.view, head, check))
@@ -170,8 +207,7 @@ class Chain:
         """Take the head back; its parent is the head again."""
         block = self.database.revert_head()
         head = self.database.head()
-        frozen = self.snapshot.view.frozen
-        self._publish(head, derive_view(self.database.state_at(head.hash), self.config, {frozen.digest: frozen}))
+        self._publish(head, self._derive(head))
         return block
 
     def model_at(self, block: Hash) -> ReadModel:
@@ -202,7 +238,7 @@ class Chain:
     def _learned(self) -> dict[Hash, Frozen]:
         """Return the canonical models at hand, by digest."""
         with self._models_lock:
-            return {kept.frozen.digest: kept.frozen for kept in self._models.values()}
+            return dict(self._canonical)
 
     def _commit(self, outcome: BlockOutcome) -> NewHead:
         """Write a block that ran, then publish it."""
@@ -224,9 +260,14 @@ class Chain:
         self.snapshot = Snapshot(head, head, view, model)
 
     def _keep(self, block: Hash, model: ReadModel) -> None:
-        """Remember a model for readers, and forget the one that was asked for longest ago."""
+        """Remember a model for readers and what it was learned from, and forget what was asked for longest ago."""
         with self._models_lock:
-            self._models[block] = model
-            self._models.move_to_end(block)
-            while len(self._models) > _MODELS_KEPT:
-                self._models.popitem(last=False)
+            _remember(self._models, block, model, _MODELS_KEPT)
+            _remember(self._canonical, model.frozen.digest, model.frozen, _CANONICAL_KEPT)
+
+
+def _remember(kept: OrderedDict[Hash, T], key: Hash, value: T, most: int) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    while len(kept) > most:
+        kept.popitem(last=False)

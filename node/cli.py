@@ -17,8 +17,9 @@ from node.commands.import_blocks import import_blocks
 from node.commands.purge_chain import purge_chain
 from node.commands.revert import revert
 from node.commands.run import run
+from node.commands.signals import ignore_signals
 from node.config import VERSION
-from node.errors import ExitCode, NodeError
+from node.errors import ExitCode, NodeError, first_error
 from node.keystore import KeystoreError
 from runtime.keys import SecretError
 from storage.errors import StorageError
@@ -93,20 +94,13 @@ def execute(arguments: Sequence[str]) -> int:
     try:
         result = _command.main(list(arguments), prog_name=PROGRAM, standalone_mode=False)
     except Exception as error:
-        return _failed(*_explained(_first(error)))
+        return _failed(*_explained(first_error(error)))
     if result == _INTERRUPTED:
         return _failed(ExitCode.FAILED, "interrupted")
     return result if isinstance(result, int) else ExitCode.STOPPED
 
 
-def _first(error: Exception) -> Exception:
-    """What went wrong first: tasks fail together, in groups of groups."""
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def _explained(error: Exception) -> tuple[ExitCode, str]:
+def _explained(error: BaseException) -> tuple[ExitCode, str]:
     """The exit code and the reason that an error stands for."""
     match error:
         case NodeError():
@@ -136,9 +130,7 @@ def _failed(code: ExitCode, reason: str) -> int:
 
 
 def main() -> None:
-    """Entry point of the installed command."""
-    sys.exit(execute(sys.argv[1:]))
-
-
-if __name__ == "__main__":
-    main()
+    """Run the command with the arguments of the process, and end it."""
+    code = execute(sys.argv[1:])
+    ignore_signals()
+    sys.exit(code)

@@ -28,3 +28,10 @@ class UsageError(NodeError):
     def __init__(self, message: str) -> None:
         """Take the message."""
         super().__init__(ExitCode.USAGE, message)
+
+
+def first_error(error: BaseException) -> BaseException:
+    """What went wrong first: tasks fail together, in groups of groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -49,7 +49,11 @@ class Inbox:
             self._waiting.append(submission)
             wake, self._is_woken = not self._is_woken, True
         if wake:
-            self._token.run_sync_soon(self._wake)
+            try:
+                self._token.run_sync_soon(self._wake)
+            except trio.RunFinishedError:
+                # The node is stopping; the RPC server outlives the main loop by a moment.
+                raise InboxFull from None
 
     def _wake(self) -> None:
         self._event.set()

@@ -25,5 +25,5 @@ def as_rpc_error(error: InvalidTransaction | PoolRefused, extrinsic: Hash) -> Rp
     if error.reason is RefusalReason.TEMPORARILY_BANNED:
         return temporarily_banned()
     if error.reason is RefusalReason.PRIORITY_TOO_LOW:
-        return priority_too_low(0, 0)
-    return pool_full()
+        return priority_too_low(error.detail)
+    return pool_full(error.detail)

@@ -204,7 +204,7 @@ class RpcService:
         try:
             self._inbox.put(Submission(extrinsic, partial(_in_loop, loop, settle), listener))
         except InboxFull:
-            raise pool_full() from None
+            raise pool_full("too many transactions wait to be checked") from None
 
     def pending(self) -> Awaitable[Sequence[bytes]]:
         """The ready transactions, in the order in which they would be taken."""

@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 
 import trio
@@ -13,7 +14,7 @@ import trio
 from node.authoring import Bell, Sealing, seal_by_interval, seal_instantly
 from node.chain import BuiltBlock, Chain, NewHead
 from node.config import VERSION, NodeConfig
-from node.errors import ExitCode, NodeError
+from node.errors import ExitCode, NodeError, first_error
 from node.executor import Executor, ThreadExecutor
 from node.inbox import Inbox, Submission
 from node.model_queries import model_summary
@@ -253,30 +254,42 @@ async def _run(config: NodeConfig, chain: Chain, sockets: list[socket.socket]) -
         token.run_sync_soon(stopped.set)
 
     app = create_app(service, config.rpc_limits, only_loopback=only_loopback(sockets))
-    server = serve(app, sockets, on_death=rpc_died)
-    try:
-        _greet(config, chain, sockets)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_stop_on_signal, stopped)
-            nursery.start_soon(node.run)
-            await stopped.wait()
-            nursery.cancel_scope.cancel()
-    except* StorageError as group:
-        # What was reported is on disk; the rest is not, and nothing can be added to it.
-        failure.append(f"the database failed: {group.exceptions[0]}")
-    finally:
-        server.stop()
+    # From before anybody can see the node until its server is down, so that no signal cuts that short.
+    with _listening(lambda: token.run_sync_soon(stopped.set)):
+        server = serve(app, sockets, on_death=rpc_died)
+        try:
+            _greet(config, chain, sockets)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(node.run)
+                await stopped.wait()
+                nursery.cancel_scope.cancel()
+        except* StorageError as group:
+            # What was reported is on disk; the rest is not, and nothing can be added to it.
+            failure.append(f"the database failed: {first_error(group)}")
+        finally:
+            server.stop()
     if failure:
         raise NodeError(ExitCode.FAILED, failure[0])
     return ExitCode.STOPPED
 
 
-async def _stop_on_signal(stopped: trio.Event) -> None:
-    """Wait until the process is asked to end."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for number in signals:
-            log.info("stopping on %s", signal.Signals(number).name)
-            stopped.set()
+@contextmanager
+def _listening(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` when the process is asked to end, and nothing else however often that is.
+
+    trio's own receiver would raise those signals again that came after the first one.
+    """
+
+    def handle(number: int, _frame: object) -> None:
+        log.info("stopping on %s", signal.Signals(number).name)
+        stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _describe(config: NodeConfig) -> NodeInfo:

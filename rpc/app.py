@@ -51,6 +51,7 @@ class Application:
             dispatcher.names(unsafe=unsafe_allowed),
             Hub(service),
             SlowCalls(limits.max_waiting_slow_calls),
+            SlowCalls(limits.max_waiting_slow_calls, workers=1),
             None if limits.rate_limit is None else RateLimiter(limits.rate_limit),
         )
         self.pages = _pages(self.server)
@@ -85,6 +86,7 @@ def _pages(server: Server) -> FastAPI:
         finally:
             server.hub.stop()
             server.slow_calls.close()
+            server.old_models.close()
 
     pages = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
 

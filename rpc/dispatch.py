@@ -52,10 +52,10 @@ class Method:
 class SlowCalls:
     """Worker threads for calls that would hold up the loop, with a bounded waiting line."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, workers: int = _SLOW_WORKERS) -> None:
         self._most = most
         self._waiting = 0
-        self._threads = ThreadPoolExecutor(_SLOW_WORKERS, thread_name_prefix="rpc-slow")
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="rpc-slow")
 
     def run(self, function: Callable[..., T], *arguments: object) -> Awaitable[T]:
         """Run a function in a worker thread. Raises: too_many if too many calls wait already."""
@@ -92,6 +92,7 @@ class Server:
     names: list[str]
     hub: Hub
     slow_calls: SlowCalls
+    old_models: SlowCalls
     limiter: RateLimiter | None = None
 
 
@@ -112,6 +113,10 @@ class Call:
     def slowly(self, function: Callable[..., T], *arguments: object) -> Awaitable[T]:
         """Run a function in a worker thread."""
         return self.server.slow_calls.run(function, *arguments)
+
+    def of_old_model(self, function: Callable[..., T], *arguments: object) -> Awaitable[T]:
+        """Run what may have to derive the model of an old block, in a thread of its own: others need not wait."""
+        return self.server.old_models.run(function, *arguments)
 
     def need_socket(self) -> SubscriptionSet:
         """The subscriptions of the caller's WebSocket."""

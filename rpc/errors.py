@@ -120,11 +120,6 @@ def invalid_transaction(reason: InvalidReason) -> RpcError:
     return error(Reason.INVALID_TRANSACTION, "Invalid Transaction", reason.text)
 
 
-def custom_invalid_transaction(number: int) -> RpcError:
-    """1010 with an error number of the runtime's own."""
-    return error(Reason.INVALID_TRANSACTION, "Invalid Transaction", f"Custom error: {number}")
-
-
 def temporarily_banned() -> RpcError:
     """1012: the transaction left the pool a short time ago and may not come back yet."""
     return error(Reason.TEMPORARILY_BANNED, "Transaction is temporarily banned")
@@ -135,22 +130,14 @@ def already_imported(extrinsic: Hash) -> RpcError:
     return error(Reason.ALREADY_IMPORTED, "Transaction Already Imported", f"[{to_hex(extrinsic)}] Already Imported")
 
 
-def priority_too_low(has: int, needs: int) -> RpcError:
+def priority_too_low(why: str) -> RpcError:
     """1014: another transaction of the same account and nonce is in the pool and stays."""
-    return error(
-        Reason.PRIORITY_TOO_LOW,
-        f"Priority is too low: ({needs} vs {has})",
-        "The transaction has too low priority to replace another transaction already in the pool.",
-    )
+    return error(Reason.PRIORITY_TOO_LOW, "Priority is too low", why)
 
 
-def pool_full() -> RpcError:
+def pool_full(why: str) -> RpcError:
     """1016: the pool has no room for this account's transaction."""
-    return error(
-        Reason.POOL_FULL,
-        "Immediately Dropped",
-        "The transaction couldn't enter the pool because of the limit.",
-    )
+    return error(Reason.POOL_FULL, "Immediately Dropped", why)
 
 
 def json_integer(value: int) -> int | str:

@@ -132,15 +132,9 @@ class Runtime:
         self.system = system
         self.pallets = tuple(sorted(pallets, key=lambda pallet: pallet.index))
         self.empty_view = empty_view
-        self.calls = {
-            (pallet.index, call.index): (pallet, call) for pallet in self.pallets for call in pallet.calls
-        }
-        self.events = {
-            (event.pallet_index, event.index): event for pallet in self.pallets for event in pallet.events
-        }
-        self.errors = {
-            (error.pallet_index, error.index): error for pallet in self.pallets for error in pallet.errors
-        }
+        self.calls = {(pallet.index, call.index): (pallet, call) for pallet in self.pallets for call in pallet.calls}
+        self.events = {(event.pallet_index, event.index): event for pallet in self.pallets for event in pallet.events}
+        self.errors = {(error.pallet_index, error.index): error for pallet in self.pallets for error in pallet.errors}
         self.inherents = frozenset(
             bytes((pallet.index, index))
             for pallet in self.pallets
@@ -179,9 +173,7 @@ class Runtime:
         reader.offset = 2
         arguments = read_arguments(call, reader)
         if reader.remaining:
-            raise ScaleError(
-                f"{reader.remaining} bytes are left over behind the call {pallet.name}.{call.name}"
-            )
+            raise ScaleError(f"{reader.remaining} bytes are left over behind the call {pallet.name}.{call.name}")
         return DecodedCall(pallet.name, call, arguments)
 
     def open_block(
@@ -213,9 +205,7 @@ class Runtime:
         if header.parent_hash != parent.hash:
             raise InvalidBlock(BlockFault.WRONG_PARENT, "the header names another parent")
         if header.number != parent.number + 1:
-            raise InvalidBlock(
-                BlockFault.WRONG_NUMBER, f"block {header.number} follows block {parent.number}"
-            )
+            raise InvalidBlock(BlockFault.WRONG_NUMBER, f"block {header.number} follows block {parent.number}")
         if ordered_root(block.extrinsics) != header.extrinsics_root:
             raise InvalidBlock(BlockFault.EXTRINSICS_ROOT, "the body is not that of the header")
         unsealed = header.digest
@@ -254,9 +244,7 @@ def _checked_account(
     if not any(signature.account):
         raise InvalidTransaction(InvalidReason.BAD_SIGNER)
     block_hash = partial(system.block_hash, state)
-    payload = signed_payload(
-        runtime.version, prepared.encoded_call, signature, system.number(state), block_hash
-    )
+    payload = signed_payload(runtime.version, prepared.encoded_call, signature, system.number(state), block_hash)
     if not check(prepared.hash, signature, payload):
         raise InvalidTransaction(InvalidReason.BAD_PROOF)
     nonce = system.nonce(state, signature.account)
@@ -358,10 +346,8 @@ class BlockExecution:
         if index not in self._runtime.inherents:
             raise InvalidTransaction(InvalidReason.UNSIGNED)
         if index in self._inherents or len(self._inherents) != len(self._extrinsics):
-            raise InvalidBlock(
-                BlockFault.INHERENT_MISPLACED, "an inherent stands twice or behind transactions"
-            )
-        self._context.enter_extrinsic(len(self._extrinsics))
+            raise InvalidBlock(BlockFault.INHERENT_MISPLACED, "an inherent stands twice or behind transactions")
+        self._context.enter_extrinsic(len(self._extrinsics), allowance=0)
         try:
             prepared.call.dispatch(self._context, Bare())
         except DispatchFailed as error:
@@ -375,9 +361,9 @@ class BlockExecution:
         nonce = _checked_account(self._runtime, self._overlay, prepared, signature, self._check)
         if signature.nonce > nonce:
             raise InvalidTransaction(InvalidReason.FUTURE)
-        figures = {"weight": prepared.weight, "length": len(prepared.raw)}
-        self._meter.check(**figures, is_new=nonce == 0)
-        context.enter_extrinsic(len(self._extrinsics))
+        is_new, length = nonce == 0, len(prepared.raw)
+        self._meter.check(weight=prepared.weight, length=length, is_new=is_new)
+        context.enter_extrinsic(len(self._extrinsics), self._meter.room(is_new=is_new) - prepared.weight)
         checkpoint = context.checkpoint()
         error: DispatchError | None = None
         try:
@@ -390,12 +376,12 @@ class BlockExecution:
             context.rollback(checkpoint)
             raise
         system.increment_nonce(context, signature.account)
-        self._meter.add(**figures, is_new=nonce == 0)
+        self._meter.add(weight=prepared.weight + context.charged, length=length, is_new=is_new)
         return self._note(prepared, error)
 
     def _note(self, prepared: PreparedExtrinsic, error: DispatchError | None) -> DispatchError | None:
         """Record an applied extrinsic and how its call ended."""
-        info = DispatchInfo(prepared.weight, prepared.call.call.dispatch_class)
+        info = DispatchInfo(prepared.weight + self._context.charged, prepared.call.call.dispatch_class)
         self._runtime.system.note_applied(self._context, info, error)
         self._extrinsics.append(prepared.raw)
         self._errors.append(error)
@@ -405,9 +391,7 @@ class BlockExecution:
     def is_full(self) -> bool:
         """Tell whether not even the smallest transaction fits any more."""
         limits = self._runtime.limits
-        return (
-            self._meter.weight + BASE_EXTRINSIC_WEIGHT > limits.weight or self._meter.length >= limits.length
-        )
+        return self._meter.weight + BASE_EXTRINSIC_WEIGHT > limits.weight or self._meter.length >= limits.length
 
     @property
     def extrinsics(self) -> int:

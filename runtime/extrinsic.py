@@ -54,9 +54,7 @@ class Era:
         if self.period == 0 and self.phase == 0:
             return
         if not MIN_PERIOD <= self.period <= MAX_PERIOD or self.period & (self.period - 1):
-            message = (
-                f"an era's period is a power of two from {MIN_PERIOD} to {MAX_PERIOD}, not {self.period}"
-            )
+            message = f"an era's period is a power of two from {MIN_PERIOD} to {MAX_PERIOD}, not {self.period}"
             raise ExtrinsicError(message)
         if not 0 <= self.phase < self.period or self.phase % self._quantum:
             message = f"an era's phase is a multiple of {self._quantum} below {self.period}, not {self.phase}"
@@ -165,14 +163,10 @@ class Extrinsic:
         if version != _VERSION_SIGNED:
             raise ExtrinsicError(f"extrinsic version byte is 0x{version:02x}, known are 0x04 and 0x84")
         if len(raw) - start < _SHORTEST_SIGNED:
-            message = (
-                f"a signed extrinsic has {_SHORTEST_SIGNED} bytes or more, this one has {len(raw) - start}"
-            )
+            message = f"a signed extrinsic has {_SHORTEST_SIGNED} bytes or more, this one has {len(raw) - start}"
             raise ExtrinsicError(message)
         if raw[start + 1] != _ADDRESS_ID:
-            raise ExtrinsicError(
-                f"signer's address is of kind {raw[start + 1]}, only 0 (account id) is accepted"
-            )
+            raise ExtrinsicError(f"signer's address is of kind {raw[start + 1]}, only 0 (account id) is accepted")
         scheme = _SCHEMES.get(raw[start + _SCHEME_AT])
         if scheme is None:
             tag = raw[start + _SCHEME_AT]

@@ -125,9 +125,7 @@ def key_pair_from_uri(uri: str, scheme: Scheme) -> KeyPair:
         return _derive_sr25519(seed, junctions)
     for junction in junctions:
         if not junction.hard:
-            raise SecretError(
-                "ed25519 keys have no soft derivation: use // in the secret URI, or the scheme sr25519"
-            )
+            raise SecretError("ed25519 keys have no soft derivation: use // in the secret URI, or the scheme sr25519")
         seed = blake2b_256(_scale_text("Ed25519HDKD") + seed + junction.chain_code)
     return KeyPair.from_seed(scheme, seed)
 
@@ -175,9 +173,7 @@ def _parse_uri(uri: str) -> tuple[bytes, tuple[Junction, ...]]:
     match = _URI.fullmatch(uri)
     if match is None:
         raise SecretError("the secret URI is not of the form phrase//hard/soft///password")
-    junctions = tuple(
-        parse_junction(code, hard=slashes == "//") for slashes, code in _JUNCTION.findall(match["path"])
-    )
+    junctions = tuple(parse_junction(code, hard=slashes == "//") for slashes, code in _JUNCTION.findall(match["path"]))
     secret, password = match["secret"].strip(), match["password"]
     if not secret.startswith("0x"):
         return seed_from_phrase(secret or DEV_PHRASE, password or ""), junctions

@@ -20,6 +20,8 @@ class Overlay:
         self._read: dict[bytes, bytes | None] = {}
         self._block: dict[bytes, bytes | None] = {}
         self._extrinsic: dict[bytes, bytes | None] | None = None
+        # The keys of the block's layer in the order of their writes, for those who follow them.
+        self._log: list[bytes] = []
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value as of now."""
@@ -39,11 +41,22 @@ class Overlay:
 
     def put(self, key: bytes, value: bytes) -> None:
         """Set a key."""
-        (self._block if self._extrinsic is None else self._extrinsic)[key] = value
+        self._write(key, value)
 
     def delete(self, key: bytes) -> None:
         """Remove a key."""
-        (self._block if self._extrinsic is None else self._extrinsic)[key] = None
+        self._write(key, None)
+
+    def _write(self, key: bytes, value: bytes | None) -> None:
+        if self._extrinsic is not None:
+            self._extrinsic[key] = value
+        else:
+            self._block[key] = value
+            self._log.append(key)
+
+    def is_touched(self, key: bytes) -> bool:
+        """Tell whether this block has written a key, be it what was there before."""
+        return key in self._block or (self._extrinsic is not None and key in self._extrinsic)
 
     def begin(self) -> None:
         """Open the nested layer."""
@@ -54,6 +67,7 @@ class Overlay:
         """Keep what the nested layer changed."""
         assert self._extrinsic is not None
         self._block.update(self._extrinsic)
+        self._log.extend(self._extrinsic)
         self._extrinsic = None
 
     def rollback(self) -> None:
@@ -69,10 +83,14 @@ class Overlay:
         written = ((key, value) for key in ours if (value := changed[key]) is not None)
         return merge(base, written)
 
-    def changed(self, prefix: bytes) -> Changes:
-        """Return the touched keys that start with `prefix`, ascending, with their values as of now."""
-        entries = self._block if self._extrinsic is None else {**self._block, **self._extrinsic}
-        return sorted((key, value) for key, value in entries.items() if key.startswith(prefix))
+    def written_since(self, position: int, prefix: bytes) -> tuple[Changes, int]:
+        """Return the keys that start with `prefix` and were written since a position, and the position of now.
+
+        Positions count writes, from 0. The keys ascend and have their values as of now; what the extrinsic being
+        applied has written does not count yet.
+        """
+        keys = sorted({key for key in self._log[position:] if key.startswith(prefix)})
+        return [(key, self._block[key]) for key in keys], len(self._log)
 
     def changes(self) -> Changes:
         """Return what differs from the base, ascending by key; None stands for a removed key."""

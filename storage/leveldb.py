@@ -1,5 +1,6 @@
 """The key-value store on disk: LevelDB by plyvel."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,20 +18,51 @@ if TYPE_CHECKING:
 _WRITE_BUFFER: Final = 32 << 20
 _BLOOM_BITS: Final = 10
 DEFAULT_CACHE: Final = 64 << 20
+_CLOSE_PATIENCE: Final = 5.0
+
+
+class _Gate:
+    """Counts the threads that are inside LevelDB, which does not survive to be closed under them."""
+
+    def __init__(self) -> None:
+        """Stand open."""
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._is_closed = False
+
+    def __enter__(self) -> None:
+        with self._changed:
+            if self._is_closed:
+                raise RuntimeError("the gate is closed")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._inside -= 1
+            if self._is_closed:
+                self._changed.notify_all()
+
+    def close(self, patience: float) -> bool:
+        """Let nobody in any more and wait until nobody is inside; tell whether that came in time."""
+        with self._changed:
+            self._is_closed = True
+            return self._changed.wait_for(lambda: not self._inside, patience)
 
 
 class _Reader:
     """What the open database and a snapshot of it have in common."""
 
-    def __init__(self, path: Path, source: "plyvel.DB | Snapshot") -> None:
+    def __init__(self, path: Path, source: "plyvel.DB | Snapshot", gate: _Gate) -> None:
         """Read from `source`, and name `path` in errors."""
         self._path = path
         self._source = source
+        self._gate = gate
 
     def get(self, key: bytes) -> bytes | None:
         """Return a key's value, or None."""
         try:
-            return self._source.get(key, verify_checksums=True)
+            with self._gate:
+                return self._source.get(key, verify_checksums=True)
         except (plyvel.Error, RuntimeError) as error:
             raise _translated(self._path, error, Reason.UNREADABLE) from error
 
@@ -38,11 +70,12 @@ class _Reader:
         """Walk keys and values, ascending."""
         start, included, end = key_range(prefix, after)
         try:
-            walk = self._source.iterator(start=start, include_start=included, stop=end, verify_checksums=True)
-            try:
-                yield from walk
-            finally:
-                walk.close()
+            with self._gate:
+                walk = self._source.iterator(start=start, include_start=included, stop=end, verify_checksums=True)
+                try:
+                    yield from walk
+                finally:
+                    walk.close()
         except (plyvel.Error, RuntimeError) as error:
             raise _translated(self._path, error, Reason.UNREADABLE) from error
 
@@ -71,32 +104,39 @@ class LevelDbStore(_Reader):
             )
         except plyvel.Error as error:
             raise _translated(path, error, Reason.UNWRITABLE) from error
-        super().__init__(path, self._db)
+        super().__init__(path, self._db, _Gate())
 
     def write(self, batch: Sequence[Write], *, sync: bool) -> None:
         """Write all of the batch or nothing of it."""
         try:
-            writes = self._db.write_batch(sync=sync)
-            put, delete = writes.put, writes.delete
-            for key, value in batch:
-                if value is None:
-                    delete(key)
-                else:
-                    put(key, value)
-            writes.write()
+            with self._gate:
+                writes = self._db.write_batch(sync=sync)
+                put, delete = writes.put, writes.delete
+                for key, value in batch:
+                    if value is None:
+                        delete(key)
+                    else:
+                        put(key, value)
+                writes.write()
         except (plyvel.Error, RuntimeError) as error:
             raise _translated(self._path, error, Reason.UNWRITABLE) from error
 
     def snapshot(self) -> KeyValueReader:
         """Return a view that no later write changes; it is given back when nobody refers to it."""
         try:
-            return _Reader(self._path, self._db.snapshot())
+            with self._gate:
+                return _Reader(self._path, self._db.snapshot(), self._gate)
         except RuntimeError as error:
             raise _translated(self._path, error, Reason.UNREADABLE) from error
 
     def close(self) -> None:
-        """Close the database and unlock its directory."""
-        self._db.close()
+        """Close the database and unlock its directory.
+
+        A thread that does not come out of a read keeps it open, which the end of the process puts right: what was
+        written with `sync` is on disk.
+        """
+        if self._gate.close(_CLOSE_PATIENCE):
+            self._db.close()
 
 
 def _translated(path: Path, error: Exception, otherwise: Reason) -> StorageError:

@@ -29,7 +29,8 @@ from storage.records import Undo, decode_replaced, decode_undo, encode_replaced
 Changes = Sequence[tuple[bytes, bytes | None]]
 """New values by storage key, unique and ascending; None removes the key."""
 
-_CACHED_CHANGES: Final = 100_000
+_CACHED_BYTES: Final = 64 << 20
+_ENTRY_BYTES: Final = 150
 
 
 class HeadState:
@@ -87,10 +88,15 @@ class UndoRecords:
             if block in self._records:
                 return
             self._records[block] = undo
-            self._held += len(undo)
-            while self._held > _CACHED_CHANGES and len(self._records) > 1:
+            self._held += _size(undo)
+            while self._held > _CACHED_BYTES and len(self._records) > 1:
                 _, dropped = self._records.popitem(last=False)
-                self._held -= len(dropped)
+                self._held -= _size(dropped)
+
+
+def _size(undo: Undo) -> int:
+    """About how much memory a record takes, in bytes."""
+    return sum(_ENTRY_BYTES + len(key) + len(value or b"") for key, value in undo.items())
 
 
 class WindowState:

@@ -13,6 +13,7 @@ import typer
 from node.chain_spec import load_spec
 from node.commands.common import BasePath, ChainOption, chosen_base_path, make_directory
 from node.commands.logs import start_logging
+from node.commands.signals import STOPPING, ignore_signals
 from node.config import (
     DEFAULT_NAME,
     DEFAULT_RPC_PORT,
@@ -214,6 +215,7 @@ def start(options: Options) -> int:
             spec = load_spec(options.chain_name)
             with _base_directory(options) as base_path:
                 code = _run(configure(options, spec, base_path, _stored_key))
+                ignore_signals()
     except* KeyboardInterrupt:
         # Told to stop before the node listens for that itself; tasks may have been running already.
         log.info("stopping")
@@ -232,11 +234,13 @@ def _run(config: NodeConfig) -> int:
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """Let SIGTERM do what Ctrl-C does until the node itself listens to both: leave no directory behind."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ class AccountMap(Generic[V]):
     def updated(self, changes: Mapping[AccountId, V | None]) -> "AccountMap[V]":
         """Return a version with these values set; None removes an account."""
         shards = list(self._shards)
-        for index in {account[0] for account in changes}:
+        for index in sorted({account[0] for account in changes}):
             shards[index] = dict(shards[index])
         for account, value in changes.items():
             if value is None:

@@ -27,6 +27,10 @@ _RATING_WEIGHT = 90 * MICROSECOND
 _PREDICTION_WEIGHT = 400 * MICROSECOND
 _REGISTRATION_WEIGHT = 60 * MICROSECOND
 
+# What the length of a list costs, a rating: learning from it at the end of the block, and copying it for a change.
+_LEARNING_WEIGHT = 1_100_000
+_COPYING_WEIGHT = 5_000
+
 
 def submit_rating(config: Config, context: Context, origin: Origin, item: int, rating: int) -> None:
     """Rate one item, or change its rating."""
@@ -35,9 +39,7 @@ def submit_rating(config: Config, context: Context, origin: Origin, item: int, r
     _rate(config, context, account, ((item, rating),))
 
 
-def submit_ratings(
-    config: Config, context: Context, origin: Origin, ratings: Sequence[tuple[int, int]]
-) -> None:
+def submit_ratings(config: Config, context: Context, origin: Origin, ratings: Sequence[tuple[int, int]]) -> None:
     """Rate several items; all or none."""
     account = ensure_signed(origin)
     if not ratings:
@@ -52,7 +54,9 @@ def retract_rating(context: Context, origin: Origin, item: int) -> None:
     state = context.state
     _check_item(state, item)
     model = MODEL.get(state)
-    editor = RatingListEditor(RATINGS.get(state, account), model.generation, model.active, room=0)
+    ratings = RATINGS.get(state, account)
+    _charge_for_list(context, account, ratings.entries.size)
+    editor = RatingListEditor(ratings, model.generation, model.active, room=0)
     if editor.get(item) is None:
         raise DispatchFailed(errors.NOT_RATED)
     editor.retract(item)
@@ -69,11 +73,13 @@ def get_prediction(context: Context, origin: Origin, item: int) -> None:
     _check_item(context.state, item)
     branch = context.view
     assert isinstance(branch, ModelBranch)
+    # Others' changes so far are learned from now instead of at the end of the block; own ratings once more. Charged
+    # before that: had a prediction without room been followed, the next one in the block would cost less.
+    own = RATINGS.get(context.state, account).entries.size
+    context.charge((branch.unsynced(context.state) + own) * _LEARNING_WEIGHT)
     branch.sync(context.state)
     clipped = min(max(branch.predict(account, item), -ONE), ONE)
-    context.deposit(
-        events.PREDICTION_OBTAINED, account, item, clipped << (PREDICTION_FRACTION_BITS - FRACTION_BITS)
-    )
+    context.deposit(events.PREDICTION_OBTAINED, account, item, clipped << (PREDICTION_FRACTION_BITS - FRACTION_BITS))
 
 
 def register_item(config: Config, context: Context, origin: Origin, title: str) -> None:
@@ -100,6 +106,12 @@ def add_item(state: StateWriter, item: int, entry: Item) -> None:
     ITEM_COUNT.put(state, item + 1)
 
 
+def _charge_for_list(context: Context, account: AccountId, length: int) -> None:
+    """Count the cost of touching a list: for the first time in this block, or once more."""
+    is_touched = context.state.is_touched(RATINGS.key(account))
+    context.charge(length * (_COPYING_WEIGHT if is_touched else _LEARNING_WEIGHT))
+
+
 def _check_item(state: StateWriter, item: int) -> None:
     if item >= ITEM_COUNT.get(state):
         raise DispatchFailed(errors.ITEM_DOES_NOT_EXIST)
@@ -119,10 +131,12 @@ def _rate(config: Config, context: Context, account: AccountId, ratings: Sequenc
     state = context.state
     model = MODEL.get(state)
     before = RATINGS.get(state, account)
+    _charge_for_list(context, account, before.entries.size + len(ratings))
     editor = RatingListEditor(before, model.generation, model.active, room=len(ratings))
     changed = False
     for item, rating in ratings:
         known = editor.get(item)
+        # The one check that needs the list; what has been deposited before it is rolled back.
         if known is None and len(editor) >= config.max_ratings_per_user:
             raise DispatchFailed(errors.TOO_MANY_RATINGS)
         if known != rating:

@@ -106,9 +106,7 @@ def learn(
     deviation = items.mean[known]
     deviation[:, 1:] -= prior_means[known]
     number = pseudo + float(np.count_nonzero(known))
-    item_mean, item_second = _pool(
-        deviation, items.covariance[known], initial.item_covariance, pseudo, number
-    )
+    item_mean, item_second = _pool(deviation, items.covariance[known], initial.item_covariance, pseudo, number)
     # Only the bias has a learned mean; the features' second moments stay about their hash.
     item_second[: parameters.width] -= item_mean[0] * item_mean
     return Hyperparameters(

@@ -12,9 +12,7 @@ RATING_OUT_OF_RANGE = PalletError(
     "The rating is not one of this chain's scale (RatingMin, RatingMax, RatingStep).",
 )
 NOT_RATED = PalletError(PALLET, INDEX, 2, "NotRated", "The account has not rated this item.")
-TOO_MANY_RATINGS = PalletError(
-    PALLET, INDEX, 3, "TooManyRatings", "The account has as many ratings as one may have."
-)
+TOO_MANY_RATINGS = PalletError(PALLET, INDEX, 3, "TooManyRatings", "The account has as many ratings as one may have.")
 TITLE_TOO_LONG = PalletError(PALLET, INDEX, 4, "TitleTooLong", "A title has 128 bytes at most.")
 TOO_MANY_ITEMS = PalletError(PALLET, INDEX, 5, "TooManyItems", "The chain has as many items as it may have.")
 EMPTY_BATCH = PalletError(PALLET, INDEX, 6, "EmptyBatch", "A batch has at least one rating.")

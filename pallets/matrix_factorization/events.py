@@ -23,9 +23,7 @@ PREDICTION_OBTAINED = Event(
     (_ACCOUNT, _ITEM, Field("prediction", I64, "i64")),
     "The rating that the model expects, on [-1, 1] with 24 fractional bits.",
 )
-RATING_RETRACTED = Event(
-    PALLET, INDEX, 2, "RatingRetracted", (_ACCOUNT, _ITEM), "An account took a rating back."
-)
+RATING_RETRACTED = Event(PALLET, INDEX, 2, "RatingRetracted", (_ACCOUNT, _ITEM), "An account took a rating back.")
 ITEM_REGISTERED = Event(
     PALLET,
     INDEX,

@@ -97,9 +97,7 @@ class RatingScale:
     def __post_init__(self) -> None:
         """Refuse what cannot be represented exactly."""
         if not INT32_MIN <= self.minimum < self.maximum <= INT32_MAX:
-            raise RatingScaleError(
-                f"rating scale {self.minimum} to {self.maximum} must ascend within 32 bits"
-            )
+            raise RatingScaleError(f"rating scale {self.minimum} to {self.maximum} must ascend within 32 bits")
         span = self.maximum - self.minimum
         if self.step <= 0 or span % self.step:
             raise RatingScaleError(f"rating step {self.step} must be positive and divide {span}")

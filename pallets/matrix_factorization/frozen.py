@@ -94,9 +94,7 @@ def learn_frozen(lists: Lists, config: Config) -> Frozen:
     model = canonical(ratings, config.model)
     rows = as_rows(model.users)
     accounts = [account for account, _ in lists]
-    digest = model_digest(
-        accounts, np.diff(ratings.pointers), rows, model.item_ids, model.totals, model.prior
-    )
+    digest = model_digest(accounts, np.diff(ratings.pointers), rows, model.item_ids, model.totals, model.prior)
     return Frozen(config, model, {account: row for row, account in enumerate(accounts)}, rows, digest)
 
 

@@ -69,9 +69,7 @@ def _commit_users(context: Context, branch: ModelBranch, model: Model) -> None:
             if all(zone.generation < model.active for zone in zones):
                 RATINGS.remove(context.state, account)
             continue
-        posterior = _posterior(
-            entry.row[:width], entry.row[width:-1], int(entry.row[-1]), model, context.number
-        )
+        posterior = _posterior(entry.row[:width], entry.row[width:-1], int(entry.row[-1]), model, context.number)
         USER_POSTERIORS.put(context.state, account, posterior)
 
 
@@ -88,7 +86,7 @@ def _commit_items(context: Context, branch: ModelBranch, model: Model, config: C
 
 
 def _in_turn(number: BlockNumber, items: int, count: int) -> Iterator[int]:
-    """Walk through all items, `count` a block, whatever else happens."""
+    """Name `count` items; over the blocks, while no new ones are registered, all of them in turn."""
     if items:
         start = number * count % items
         yield from ((start + offset) % items for offset in range(min(count, items)))

@@ -11,7 +11,7 @@ from pallets.matrix_factorization.posterior import ItemPosteriors, item_prior_me
 
 @dataclass(frozen=True, slots=True)
 class ItemTable:
-    """All items, by id. Immutable: a change makes a new table.
+    """All items, by id. It changes only until its owner shows it to others.
 
     Shapes: totals (I, P + D), the statistics T; raters (I,); mean (I, D), covariance (I, P), the posteriors;
     rows (I, P + D + 1), what users see of them. Layouts: `posterior`.
@@ -58,16 +58,22 @@ class ItemTable:
             rows=np.concatenate((self.rows, item_rows(items))),
         )
 
-    def changed(self, ids: I64, sums: I64, raters: I64, frozen: Frozen) -> "ItemTable":
-        """Return a table with `sums` (n, P + D) and `raters` (n,) added to the items `ids` (n,), solved anew."""
-        totals, counts = self.totals.copy(), self.raters.copy()
-        totals[ids] += sums
-        counts[ids] += raters
-        solved = solve_items(totals[ids], item_prior_means(ids, frozen.config.model), frozen.prior)
-        mean, covariance, rows = self.mean.copy(), self.covariance.copy(), self.rows.copy()
-        mean[ids], covariance[ids] = solved.mean, solved.covariance
-        rows[ids] = item_rows(solved)
-        return ItemTable(totals, counts, mean, covariance, rows)
+    def copy(self) -> "ItemTable":
+        """Return a table that its owner may `add` to."""
+        return ItemTable(
+            self.totals.copy(), self.raters.copy(), self.mean.copy(), self.covariance.copy(), self.rows.copy()
+        )
+
+    def add(self, ids: I64, sums: I64, raters: I64, frozen: Frozen) -> None:
+        """Add `sums` (n, P + D) and `raters` (n,) to the items `ids` (n,) in place, and solve these anew.
+
+        For the owner of a fresh table, before anybody else sees it.
+        """
+        self.totals[ids] += sums
+        self.raters[ids] += raters
+        solved = solve_items(self.totals[ids], item_prior_means(ids, frozen.config.model), frozen.prior)
+        self.mean[ids], self.covariance[ids] = solved.mean, solved.covariance
+        self.rows[ids] = item_rows(solved)
 
     def posteriors(self, ids: I64) -> ItemPosteriors:
         """Return the posteriors of some items."""

@@ -28,12 +28,8 @@ def matrix_factorization_pallet(config: Config, items: tuple[str, ...]) -> Palle
             Constant("RatingMax", I64, scale.maximum, "The highest rating."),
             Constant("RatingStep", I64, scale.step, "The distance between two ratings."),
             Constant("FractionalBits", U32, PREDICTION_FRACTION_BITS, "Fraction bits of PredictionObtained."),
-            Constant(
-                "PosteriorFractionalBits", U32, FRACTION_BITS, "Fraction bits of posteriors in the state."
-            ),
-            Constant(
-                "Dimension", U32, config.model.dimension, "Features of a user or item, without the bias."
-            ),
+            Constant("PosteriorFractionalBits", U32, FRACTION_BITS, "Fraction bits of posteriors in the state."),
+            Constant("Dimension", U32, config.model.dimension, "Features of a user or item, without the bias."),
             Constant("MaxRatingsPerUser", U32, config.max_ratings_per_user, "Ratings of one account."),
             Constant("MaxItemsPerBlock", U32, config.max_items_per_block, "Items registered in one block."),
         ),

@@ -57,9 +57,7 @@ class ModelParameters:
         _check("pseudo_observations_ppm", self.pseudo_observations_ppm, 1, _MAX_U32)
         _check("precision_shape_ppm", self.precision_shape_ppm, 1, _MAX_U32)
         _check("minimum_precision_ppm", self.minimum_precision_ppm, 1_000, _MAX_PRECISION)
-        _check(
-            "maximum_precision_ppm", self.maximum_precision_ppm, self.minimum_precision_ppm, _MAX_PRECISION
-        )
+        _check("maximum_precision_ppm", self.maximum_precision_ppm, self.minimum_precision_ppm, _MAX_PRECISION)
         low, high = self.minimum_precision_ppm, self.maximum_precision_ppm
         _check("initial_precision_ppm", self.initial_precision_ppm, low, high)
         _check("trust_kappa_ppm", self.trust_kappa_ppm, 0, _MAX_U32)

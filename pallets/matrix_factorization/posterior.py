@@ -194,7 +194,7 @@ def solve_users(statistics: I64, counts: I64, precision: I32, prior: Prior) -> U
 
     Shapes: statistics (U, P + D + 1), counts (U,) of ratings, precision (U,) where tau starts. No rating: the
     prior. S = (tau A + Px)^-1, m = S (tau b + Px mu_x), tau = (a0 + n / 2) / (b0 + se / 2) within its bounds,
-    se = s - 2 m.b + tr(A (S + m m')). Source: docs/inference.md.
+    se = s - 2 m.b + tr(A (S + m m')). Source: docs/inference.md, eq. 4 and 5.
     """
     constants = prior.parameters
     width, packed = constants.width, constants.packed
@@ -248,6 +248,7 @@ def solve_items(statistics: I64, prior_means: I32, prior: Prior) -> ItemPosterio
     """Posterior of each item given the sum of its raters' contributions; with statistics of zero, its prior.
 
     Shapes: statistics (I, P + D), prior_means (I, K) = h. S = (C + Py)^-1, m = S (B + Py [mu_c, h]).
+    Source: docs/inference.md, eq. 6.
     """
     width, packed = prior.parameters.width, prior.parameters.packed
     items = statistics.shape[0]

@@ -44,7 +44,7 @@ def predict(users: UserPosteriors, items: ItemPosteriors) -> Predictions:
 
     With x = [b, p], y = [c, q], z = [1, q], w = [1, p]: mean = E[c + x.z], variance = E[z]' Sx E[z] + E[w]'
     Sy E[w] + tr(Sx Sy) over the features + 1 / tau. Rounds half to even. Bounds: |mean| < 2^47, 1 / tau <=
-    variance < 2^62. Source: docs/inference.md.
+    variance < 2^62. Source: docs/inference.md, eq. 7.
     """
     width = users.mean.shape[1]
     rows, columns = triangle(width)

@@ -123,9 +123,7 @@ RATINGS: StorageMap[AccountId, RatingList] = StorageMap(
     "What each account has rated, with what it takes to recover the sets that the model was learned from.",
     default=NO_RATINGS,
 )
-MODEL: StorageValue[Model] = StorageValue(
-    PALLET, "Model", MODEL_RECORD, "The state of learning.", default=Model()
-)
+MODEL: StorageValue[Model] = StorageValue(PALLET, "Model", MODEL_RECORD, "The state of learning.", default=Model())
 ITEM_COUNT: StorageValue[int] = StorageValue(
     PALLET, "ItemCount", U32, "How many items there are; the next one gets this id.", default=0
 )

@@ -104,9 +104,7 @@ class ReadModel:
 
         Shapes: U = len(accounts). Who has no ratings has the prior.
         """
-        return solve_accounts(
-            accounts, [self.users.get(account) for account in accounts], self.frozen, self.items.rows
-        )
+        return solve_accounts(accounts, [self.users.get(account) for account in accounts], self.frozen, self.items.rows)
 
     def digest(self) -> Hash:
         """Return the digest of the model. Takes time in proportion to users and items."""
@@ -140,9 +138,9 @@ def _set_of(entries: Sequence[UserEntry | None], config: Config) -> RatingSet:
     return rating_set(lists, config.scale)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ModelView:
-    """The model of the head. One thread at a time uses it; `read()` is for the others."""
+    """The model of a block, ready for a block on top of it. It never changes, so any thread may branch it."""
 
     config: Config
     record: Model
@@ -172,9 +170,7 @@ def build_view(
     """Derive the working memory from all lists of ratings (accounts ascending)."""
     canonical_rows = frozen.item_rows(0, item_count)
     entries = user_entries(records, frozen, record.active, canonical_rows)
-    users = {
-        account: entry for (account, _), entry in zip(records, entries, strict=True) if entry is not None
-    }
+    users = {account: entry for (account, _), entry in zip(records, entries, strict=True) if entry is not None}
     table = ItemTable.priors(frozen, item_count)
     if users:
         ratings = _set_of(entries, config)
@@ -182,10 +178,8 @@ def build_view(
         shares = _shares(entries, config)
         ids, sums = item_changes(shares, owners, ratings.items, ratings.ratings, config.model.width)
         raters = np.bincount(ratings.items, minlength=item_count)[ids]
-        table = table.changed(ids, sums, raters, frozen)
-    return ModelView(
-        config, record, frozen, canonical_rows, AccountMap[UserEntry]().updated(users), table, pending
-    )
+        table.add(ids, sums, raters, frozen)
+    return ModelView(config, record, frozen, canonical_rows, AccountMap[UserEntry]().updated(users), table, pending)
 
 
 class DigestMismatch(Exception):
@@ -230,7 +224,8 @@ class ModelBranch:
         self._canonical_rows = view.canonical_rows
         self._users: dict[AccountId, UserEntry | None] = {}
         self._items = view.items
-        self._synced: dict[bytes, bytes | None] = {}
+        self._owns_items = False
+        self._synced = 0
         self._replacement: ModelView | None = None
 
     def branch(self) -> "ModelBranch":
@@ -257,15 +252,19 @@ class ModelBranch:
         entry = self._view.users.get(account)
         return NO_RATINGS.entries if entry is None else entry.ratings.entries
 
+    def unsynced(self, state: Overlay) -> int:
+        """Return how many ratings the lists have that the next `sync` follows."""
+        written, _ = state.written_since(self._synced, RATINGS.prefix)
+        return sum(RATINGS.codec.decode(value).entries.size for _, value in written if value is not None)
+
     def sync(self, state: Overlay) -> None:
-        """Follow all changes of lists and of the registry that the block has made so far."""
+        """Follow the changes of lists and of the registry since the last time."""
         self._grow(ITEM_COUNT.get(state))
+        written, self._synced = state.written_since(self._synced, RATINGS.prefix)
         changed = [
             (RATINGS.key_of(key), NO_RATINGS if value is None else RATINGS.codec.decode(value))
-            for key, value in state.changed(RATINGS.prefix)
-            if self._synced.get(key, b"") != value
+            for key, value in written
         ]
-        self._synced.update(state.changed(RATINGS.prefix))
         if changed:
             self._apply(sorted(changed, key=lambda entry: entry[0]))
 
@@ -281,6 +280,7 @@ class ModelBranch:
             rows = self.frozen.item_rows(self._items.size, item_count)
             self._canonical_rows = np.concatenate((self._canonical_rows, rows))
             self._items = self._items.grown(self.frozen, item_count)
+            self._owns_items = True
 
     def _apply(self, records: Records) -> None:
         """Take back what these accounts contributed and add what they contribute now."""
@@ -291,7 +291,9 @@ class ModelBranch:
         ids, sums = exchange(*shares, old, new, self.config.model.width)
         size = self._items.size
         raters = np.bincount(new.items, minlength=size) - np.bincount(old.items, minlength=size)
-        self._items = self._items.changed(ids, sums, raters[ids], self.frozen)
+        if not self._owns_items:
+            self._items, self._owns_items = self._items.copy(), True
+        self._items.add(ids, sums, raters[ids], self.frozen)
         self._users.update((account, entry) for (account, _), entry in zip(records, after, strict=True))
 
     def all_records(self) -> Records:
@@ -310,7 +312,7 @@ class ModelBranch:
         frozen = self.pending.compute()
         view = build_view(self.config, record, frozen, self.all_records(), self._items.size, None)
         self.frozen, self.active, self.pending = frozen, record.active, None
-        self._items, self._canonical_rows = view.items, view.canonical_rows
+        self._items, self._canonical_rows, self._owns_items = view.items, view.canonical_rows, False
         self._users = {account: view.users.get(account) for account in self._users}
         self._replacement = view
         return frozen.digest
@@ -320,14 +322,13 @@ class ModelBranch:
         if self._replacement is not None:
             return replace(self._replacement, record=record, pending=self.pending)
         users = self._view.users.updated(self._users)
-        return ModelView(
-            self.config, record, self.frozen, self._canonical_rows, users, self._items, self.pending
-        )
+        return ModelView(self.config, record, self.frozen, self._canonical_rows, users, self._items, self.pending)
 
     def changed_items(self) -> list[int]:
         """Return the items whose ratings this block has changed, ascending."""
-        changed: set[int] = set()
+        changed = [np.zeros(0, np.int64)]
         for account, entry in self._users.items():
             now = NO_RATINGS.entries if entry is None else entry.ratings.entries
-            changed.update((np.setxor1d(packed(self.previous(account)), packed(now)) >> 16).tolist())
-        return sorted(changed)
+            changed.append(np.setxor1d(packed(self.previous(account)), packed(now)) >> 16)
+        items: list[int] = np.unique(np.concatenate(changed)).tolist()
+        return items

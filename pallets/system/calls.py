@@ -23,7 +23,7 @@ CALLS = (
         "remark",
         (Field("remark", Bytes(MAX_REMARK), "Vec<u8>"),),
         remark,
-        lambda remark: 5 * MICROSECOND + 2_000 * len(remark),
+        lambda remark: 5 * MICROSECOND + 8_000 * len(remark),
         "Put any bytes into a block, with no effect on the state but the sender's nonce and an event.",
     ),
 )

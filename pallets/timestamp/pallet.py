@@ -18,17 +18,18 @@ SET = 0
 TIME_KEY = "milliseconds"
 
 MOMENT = Compact(64)
-NOW: StorageValue[int] = StorageValue(
-    PALLET, "Now", U64, "Unix time of this block in milliseconds.", default=0
-)
+
+# What JavaScript holds exactly; a chain that came near the end of 64 bits could not go on.
+LATEST = 2**53 - 1
+NOW: StorageValue[int] = StorageValue(PALLET, "Now", U64, "Unix time of this block in milliseconds.", default=0)
 
 
 def set_time(minimum_period: int, context: Context, origin: Origin, now: int) -> None:
-    """Set the time of the block; it must be at least `minimum_period` after that of the block before."""
+    """Set the time of the block; at least `minimum_period` after that of the block before."""
     ensure_bare(origin)
     earliest = NOW.get(context.state) + minimum_period
-    if now < earliest:
-        raise InvalidBlock(BlockFault.BAD_TIMESTAMP, f"the time {now} is before {earliest}")
+    if not earliest <= now <= LATEST:
+        raise InvalidBlock(BlockFault.BAD_TIMESTAMP, f"the time {now} is not between {earliest} and {LATEST}")
     NOW.put(context.state, now)
 
 
@@ -69,8 +70,6 @@ def timestamp_pallet(genesis_time: int, minimum_period: int) -> Pallet:
         "The time of a block.",
         storage=(NOW,),
         calls=(set_call,),
-        constants=(
-            Constant("MinimumPeriod", U64, minimum_period, "The least time between two blocks, in ms."),
-        ),
+        constants=(Constant("MinimumPeriod", U64, minimum_period, "The least time between two blocks, in ms."),),
         hooks=TimestampHooks(genesis_time),
     )

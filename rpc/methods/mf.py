@@ -1,7 +1,7 @@
 """mf_*: what the model knows and predicts."""
 
-from collections.abc import Awaitable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeAlias, TypeVar
 
 from rpc.dispatch import Call, Method
 from rpc.parameters import (
@@ -22,57 +22,65 @@ from rpc.service import JsonObject, RecommendOptions
 from rpc.subscriptions import Topic
 from runtime.primitives import AccountId, Hash
 
+T = TypeVar("T")
+JsonList: TypeAlias = Sequence[JsonObject]
+
 # More pairs than this take long enough for others to notice.
-_FEW_PAIRS: Final = 256
+_FEW_PAIRS: Final = 32
+
+
+def _read(
+    call: Call, at: Hash | None, question: Callable[..., T], *arguments: object, slow: bool = True
+) -> T | Awaitable[T]:
+    """Ask about the model at a block: in this thread if it is quick, in another if not."""
+    if at is not None:
+        return call.of_old_model(question, *arguments, at)
+    if slow:
+        return call.slowly(question, *arguments, at)
+    return question(*arguments, at)
 
 
 def predict(call: Call, account: AccountId, item: int, at: Hash | None) -> JsonObject | Awaitable[JsonObject]:
     """An account's rating of an item as the model expects it, and how sure it is."""
-    if at is None:
-        return call.service.predict(account, item, at)
-    # The model of an older block may have to be derived first.
-    return call.slowly(call.service.predict, account, item, at)
+    return _read(call, at, call.service.predict, account, item, slow=False)
 
 
 def predict_batch(call: Call, pairs: Pairs, at: Hash | None) -> JsonObject | Awaitable[JsonObject]:
     """Predictions for many [account, item]; one unknown item fails them all."""
-    if at is None and len(pairs.items) <= _FEW_PAIRS:
-        return call.service.predict_batch(pairs.accounts, pairs.items, at)
-    return call.slowly(call.service.predict_batch, pairs.accounts, pairs.items, at)
+    slow = len(pairs.items) > _FEW_PAIRS
+    return _read(call, at, call.service.predict_batch, pairs.accounts, pairs.items, slow=slow)
 
 
 def recommend(
     call: Call, account: AccountId, most: int, options: RecommendOptions, at: Hash | None
-) -> Sequence[JsonObject]:
+) -> JsonList | Awaitable[JsonList]:
     """The items an account would like best."""
-    return call.service.recommend(account, most, options, at)
+    return _read(call, at, call.service.recommend, account, most, options)
 
 
-def similar_items(call: Call, item: int, most: int, at: Hash | None) -> Sequence[JsonObject]:
+def similar_items(call: Call, item: int, most: int, at: Hash | None) -> JsonList | Awaitable[JsonList]:
     """The items that are liked as this one is."""
-    return call.service.similar_items(item, most, at)
+    return _read(call, at, call.service.similar_items, item, most)
 
 
 def item(call: Call, identifier: int, at: Hash | None) -> JsonObject | Awaitable[JsonObject]:
     """What the model knows of an item."""
-    if at is None:
-        return call.service.item(identifier, at)
-    return call.slowly(call.service.item, identifier, at)
+    return _read(call, at, call.service.item, identifier, slow=False)
 
 
-def items(call: Call, start: int, most: int, at: Hash | None) -> JsonObject:
+def items(call: Call, start: int, most: int, at: Hash | None) -> JsonObject | Awaitable[JsonObject]:
     """A page of items by ascending id."""
-    return call.service.items(start, most, at)
+    return _read(call, at, call.service.items, start, most)
 
 
-def user(call: Call, account: AccountId, at: Hash | None) -> JsonObject:
+def user(call: Call, account: AccountId, at: Hash | None) -> JsonObject | Awaitable[JsonObject]:
     """What the model knows of an account."""
-    return call.service.user(account, at)
+    return _read(call, at, call.service.user, account)
 
 
-def model(call: Call, at: Hash | None) -> JsonObject:
+def model(call: Call, at: Hash | None) -> JsonObject | Awaitable[JsonObject]:
     """The model as a whole: sizes, scale, hyperparameters, and a digest that equal models share."""
-    return call.service.model(at)
+    return _read(call, at, call.service.model)
 
 
 def transaction_events(call: Call, block: Hash, extrinsic: int | Hash) -> Sequence[JsonObject]:
@@ -102,13 +110,12 @@ METHODS: Final = (
         "mf_recommend",
         recommend,
         (_ACCOUNT, _COUNT, optional("options", RECOMMEND_OPTIONS, RecommendOptions()), _AT),
-        slow=True,
     ),
-    Method("mf_similarItems", similar_items, (_ITEM, _COUNT, _AT), slow=True),
+    Method("mf_similarItems", similar_items, (_ITEM, _COUNT, _AT)),
     Method("mf_item", item, (Param("id", ITEM), _AT)),
-    Method("mf_items", items, (Param("start", ITEM), _COUNT, _AT), slow=True),
-    Method("mf_user", user, (_ACCOUNT, _AT), slow=True),
-    Method("mf_model", model, (_AT,), slow=True),
+    Method("mf_items", items, (Param("start", ITEM), _COUNT, _AT)),
+    Method("mf_user", user, (_ACCOUNT, _AT)),
+    Method("mf_model", model, (_AT,)),
     Method(
         "mf_transactionEvents",
         transaction_events,

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from runtime.header import DigestItem
+from runtime.interface.errors import InvalidReason, InvalidTransaction
 from runtime.interface.events import FINALIZATION_PHASE, INITIALIZATION_PHASE, NO_TOPICS, Event, apply_phase
 from runtime.overlay import Overlay
 from runtime.primitives import BlockNumber, Hash
@@ -30,12 +31,26 @@ class Context:
         self.view = view
         self.counters: dict[str, int] = {}
         self.digest: list[DigestItem] = []
+        self.charged = 0
+        self._allowance = 0
         self._phase = INITIALIZATION_PHASE
         self._records: list[bytes] = []
 
-    def enter_extrinsic(self, index: int) -> None:
-        """Events from here on belong to extrinsic `index`."""
+    def enter_extrinsic(self, index: int, allowance: int) -> None:
+        """Events from here on belong to extrinsic `index`, which may charge so much weight beyond its call's own."""
         self._phase = apply_phase(index)
+        self.charged = 0
+        self._allowance = allowance
+
+    def charge(self, weight: int) -> None:
+        """Count weight that a call cannot know from its arguments.
+
+        Raises:
+            InvalidTransaction: EXHAUSTS_RESOURCES, if the block has no room for it: the extrinsic waits for another.
+        """
+        self.charged += weight
+        if self.charged > self._allowance:
+            raise InvalidTransaction(InvalidReason.EXHAUSTS_RESOURCES)
 
     def enter_finalization(self) -> None:
         """Events from here on belong to the end of the block."""

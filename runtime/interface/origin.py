@@ -1,4 +1,4 @@
-"""Who calls: a signed account, nobody (an inherent), or the runtime itself."""
+"""Who calls: a signed account, or nobody (an inherent)."""
 
 from dataclasses import dataclass
 

@@ -140,6 +140,3 @@ class StorageMap(Generic[K, V]):
     def key_of(self, storage_key: bytes) -> K:
         """Recover the map key from a storage key of this map."""
         return self.key_codec.decode(storage_key[len(self.prefix) + self.hasher.prefix_length :])
-
-
-StorageEntry = StorageValue[object] | StorageMap[object, object]

@@ -51,10 +51,13 @@ class BlockMeter:
         limits = self._limits
         if self.weight + weight > limits.weight or self.length + length > limits.length:
             raise InvalidTransaction(InvalidReason.EXHAUSTS_RESOURCES)
-        if is_new and (
-            self._new_accounts + 1 > limits.new_accounts or 2 * (self._new_weight + weight) > limits.weight
-        ):
+        if is_new and (self._new_accounts + 1 > limits.new_accounts or 2 * (self._new_weight + weight) > limits.weight):
             raise InvalidTransaction(InvalidReason.EXHAUSTS_RESOURCES)
+
+    def room(self, *, is_new: bool) -> int:
+        """Return the weight that an extrinsic of a known or a new account may still have."""
+        room = self._limits.weight - self.weight
+        return min(room, self._limits.weight // 2 - self._new_weight) if is_new else room
 
     def add(self, *, weight: int, length: int, is_new: bool) -> None:
         """Count an extrinsic that `check` let pass."""

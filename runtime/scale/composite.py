@@ -99,9 +99,7 @@ class Option(Codec[T | None], Generic[T]):
     def read(self, reader: Reader) -> T | None:
         flag = reader.byte(self._label)
         if flag > 1:
-            raise ScaleError(
-                f"{self._label} at offset {reader.offset - 1} must start with 0 or 1, not {flag}"
-            )
+            raise ScaleError(f"{self._label} at offset {reader.offset - 1} must start with 0 or 1, not {flag}")
         return self.inner.read(reader) if flag else None
 
 
@@ -120,9 +118,7 @@ class Tuple(Codec[T], Generic[T]):
     @overload
     def __init__(self: "Tuple[tuple[A, B, C]]", a: Codec[A], b: Codec[B], c: Codec[C], /) -> None: ...
     @overload
-    def __init__(
-        self: "Tuple[tuple[A, B, C, D]]", a: Codec[A], b: Codec[B], c: Codec[C], d: Codec[D], /
-    ) -> None: ...
+    def __init__(self: "Tuple[tuple[A, B, C, D]]", a: Codec[A], b: Codec[B], c: Codec[C], d: Codec[D], /) -> None: ...
     def __init__(self, *inner: Codec[Any]) -> None:
         object.__setattr__(self, "inner", inner)
 
@@ -233,9 +229,7 @@ class Enum(Codec[T], Generic[T]):
     path: tuple[str, ...] = ()
     docs: tuple[str, ...] = ()
     _by_index: dict[int, Callable[[Reader], Any]] = field(init=False, repr=False, compare=False)
-    _by_type: dict[type[Any], tuple[bytes, Callable[[Any], bytes]]] = field(
-        init=False, repr=False, compare=False
-    )
+    _by_type: dict[type[Any], tuple[bytes, Callable[[Any], bytes]]] = field(init=False, repr=False, compare=False)
     _by_value: dict[Hashable, bytes] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

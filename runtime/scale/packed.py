@@ -41,9 +41,7 @@ class PackedArray(Codec[NDArray[S]], Generic[S]):
 
     def encode(self, value: NDArray[S]) -> bytes:
         if value.ndim != 1 or value.dtype != self.dtype:
-            raise ScaleError(
-                f"{self._label} takes a vector of {self.dtype}, not {value.ndim} axes of {value.dtype}"
-            )
+            raise ScaleError(f"{self._label} takes a vector of {self.dtype}, not {value.ndim} axes of {value.dtype}")
         if isinstance(self.plain, Vec):
             check_length(len(value), self.plain.max_length, self._label)
             return encode_compact(len(value)) + value.tobytes()

@@ -50,9 +50,7 @@ class Batch:
         """Return the root of the changed trie; the very same node if nothing changed."""
         return self._edit(root, 0, 0, len(self._keys)) if self._keys else root
 
-    def _edit(
-        self, node: Node | None, depth: int, low: int, high: int, *, tried: bool = False
-    ) -> Node | None:
+    def _edit(self, node: Node | None, depth: int, low: int, high: int, *, tried: bool = False) -> Node | None:
         """Edit a subtrie; `tried` says that the quick way has failed already."""
         if isinstance(node, Branch):
             return self._edit_branch(node, depth, low, high, tried=tried)
@@ -180,9 +178,7 @@ class Batch:
         new = _Growth(keys, values, self._version).grow(depth, 0, len(keys))
         return leaf if new == leaf else new
 
-    def _rebuild(
-        self, base: Branch, value: Value | None, edits: list[_Edit], depth: int, key: bytes
-    ) -> Node | None:
+    def _rebuild(self, base: Branch, value: Value | None, edits: list[_Edit], depth: int, key: bytes) -> Node | None:
         """Make the branch anew with other children or another value; `key` leads to it."""
         children, references, bitmap = list(base.children), references_of(base), base.bitmap
         for nibble, child in edits:
@@ -206,9 +202,7 @@ class Batch:
         """Hang an only child in the place of its parent; `path` is the child's, from the root."""
         if isinstance(child, Branch):
             partial = path[depth:] + child.partial
-            return make_branch(
-                partial, child.value, child.bitmap, child.children, [child.encoding[child.start :]]
-            )
+            return make_branch(partial, child.value, child.bitmap, child.children, [child.encoding[child.start :]])
         partial, value = parse_leaf(child)
         return make_leaf(bytes.fromhex(path + partial), depth, value, self._version)
 

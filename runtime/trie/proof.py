@@ -77,9 +77,7 @@ def _decode_all(root: Hash, items: Mapping[Hash, bytes], version: StateVersion |
     return nodes
 
 
-def _look_up(
-    key: bytes, root: Hash, nodes: Mapping[bytes, _Node], items: Mapping[Hash, bytes]
-) -> bytes | None:
+def _look_up(key: bytes, root: Hash, nodes: Mapping[bytes, _Node], items: Mapping[Hash, bytes]) -> bytes | None:
     digits, depth, name = key.hex(), 0, bytes(root)
     while (node := nodes.get(name)) is not None:
         if not digits.startswith(node.partial, depth):

@@ -134,9 +134,7 @@ def ordered_root(values: Sequence[bytes], version: StateVersion = StateVersion.V
 def _check_keys(keys: Sequence[bytes]) -> None:
     for key, following in pairwise(keys):
         if key >= following:
-            raise TrieError(
-                f"keys must be unique and ascending: {to_hex(following)} comes after {to_hex(key)}"
-            )
+            raise TrieError(f"keys must be unique and ascending: {to_hex(following)} comes after {to_hex(key)}")
     longest = max(map(len, keys), default=0)
     if longest > MAX_KEY_LENGTH:
         raise TrieError(f"a key has {MAX_KEY_LENGTH} bytes at most, this one has {longest}")

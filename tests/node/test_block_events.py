@@ -24,9 +24,10 @@ def events(node: NodeChain, extrinsic: int) -> list[object]:
     return json.loads(json.dumps(extrinsic_events(node.chain.runtime, state, extrinsic), allow_nan=False))
 
 
-def ended(name: str, weight: int, **error: object) -> dict[str, object]:
+def ended(name: str, weight: float, **error: object) -> dict[str, object]:
+    """How an extrinsic ended; `weight` in microseconds."""
     info = {
-        "weight": {"ref_time": (70 + weight) * MICROSECOND, "proof_size": 0},
+        "weight": {"ref_time": round((70 + weight) * MICROSECOND), "proof_size": 0},
         "dispatch_class": "Normal",
         "pays_fee": "No",
     }
@@ -46,7 +47,7 @@ def test_the_events_of_an_extrinsic_are_told_by_name(node: NodeChain) -> None:
             "fields": {"account": ALICE, "item": 3, "rating": 5},
         },
         {"pallet": "System", "event": "NewAccount", "fields": {"account": ALICE}},
-        ended("ExtrinsicSuccess", 90),
+        ended("ExtrinsicSuccess", 90 + 1.1),
     ]
     assert events(node, 2)[0] == {
         "pallet": "MatrixFactorization",

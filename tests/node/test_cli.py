@@ -32,7 +32,7 @@ from runtime.primitives import to_hex
 from storage.leveldb import LevelDbStore
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = (sys.executable, "-m", "node.cli")
+PROGRAM = (sys.executable, "-m", "node")
 RUN_OPTIONS = {
     "--dev",
     "--chain",

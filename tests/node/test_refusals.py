@@ -50,13 +50,13 @@ POOL = {
     RefusalReason.TEMPORARILY_BANNED: {"code": 1012, "message": "Transaction is temporarily banned"},
     RefusalReason.PRIORITY_TOO_LOW: {
         "code": 1014,
-        "message": "Priority is too low: (0 vs 0)",
-        "data": "The transaction has too low priority to replace another transaction already in the pool.",
+        "message": "Priority is too low",
+        "data": "detail",
     },
     RefusalReason.POOL_FULL: {
         "code": 1016,
         "message": "Immediately Dropped",
-        "data": "The transaction couldn't enter the pool because of the limit.",
+        "data": "detail",
     },
 }
 

@@ -272,7 +272,7 @@ def test_a_full_inbox_is_a_full_pool(monkeypatch: pytest.MonkeyPatch) -> None:
         assert caught.value.to_json() == {
             "code": 1016,
             "message": "Immediately Dropped",
-            "data": "The transaction couldn't enter the pool because of the limit.",
+            "data": "too many transactions wait to be checked",
         }
         assert not asyncio.ensure_future(first).done()
 

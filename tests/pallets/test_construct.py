@@ -1,13 +1,18 @@
 """The whole runtime: what it consists of, and that who executes a block gets what its builder got."""
 
-from hypothesis import given, settings
+from dataclasses import replace
+
+import pytest
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from pallets.construct import SPEC_VERSION, TRANSACTION_VERSION, VERSION
+from pallets.construct import SPEC_VERSION, TRANSACTION_VERSION, VERSION, ChainConstants, construct_runtime
 from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.parameters import ModelParameters
 from pallets.matrix_factorization.storage import MODEL
 from pallets.matrix_factorization.view import ModelView, derive_view
+from runtime.interface.errors import InvalidReason, InvalidTransaction
+from runtime.interface.weights import MICROSECOND
 from runtime.trie import StateVersion, Trie
 from tests.support.events import all_events
 from tests.support.small_chain import (
@@ -79,6 +84,57 @@ def test_a_block_that_was_built_executes_to_the_same(blocks: list[list[tuple[str
         for name, pair in PAIRS.items():
             nonce = chain.runtime.system.nonce(chain.state, pair.public)
             assert nonce == nonces[name] + ahead.get(name, 0), "a failed call counts as well"
+
+
+NAMES = tuple(PAIRS)
+LIST = st.lists(st.tuples(st.integers(0, 9), RATING), min_size=1, max_size=6).map(submit_ratings)
+WORK = st.lists(
+    st.tuples(st.sampled_from(NAMES), LIST | st.builds(get_prediction, ITEM) | st.builds(retract_rating, ITEM)),
+    max_size=12,
+)
+
+
+@given(WORK, st.integers(600, 1_500))
+@settings(max_examples=40)
+def test_what_an_author_builds_who_leaves_out_the_unfit_is_valid(calls: list[tuple[str, bytes]], room: int) -> None:
+    chain = SmallChain(config=replace(QUICK, max_ratings_per_user=9, max_items=99), items=tuple("abcdefghij"))
+    chain.block(*((name, submit_ratings([(item, 1) for item in range(9)])) for name in NAMES))
+    chain.limits = replace(chain.limits, weight=room * MICROSECOND)
+    chain.runtime = construct_runtime(ChainConstants(0, 1, chain.items, chain.limits, chain.config))
+    execution = chain.runtime.open_block(chain.state, chain.head, chain.view)
+    execution.apply_inherents({"milliseconds": 2})
+    taken = dict.fromkeys(NAMES, 0)
+    for name, call in calls:
+        try:
+            execution.apply(chain.runtime.prepare(chain.sign(name, call, taken[name])))
+        except InvalidTransaction as error:
+            event(error.reason)
+        else:
+            taken[name] += 1
+    built = execution.finalize(chain.trie)
+    assert chain.execute(built.block).changes == built.changes
+
+
+def test_a_prediction_for_which_there_is_no_room_leaves_the_block_as_if_it_had_not_been_tried() -> None:
+    """Who tries it must not learn from the ratings so far at nobody's cost."""
+    outcomes = []
+    for is_tried in (False, True):
+        chain = SmallChain(config=replace(QUICK, max_ratings_per_user=9, max_items=99), items=tuple("abcdefghij"))
+        chain.block(*((name, remark(b"")) for name in NAMES))
+        # Alice's batch of nine, and a prediction without what it costs to learn from these.
+        room = (70 + 9 * 90) * MICROSECOND + 9 * 1_100_000 + (70 + 400) * MICROSECOND + 1_100_000
+        chain.limits = replace(chain.limits, weight=room)
+        chain.runtime = construct_runtime(ChainConstants(0, 1, chain.items, chain.limits, chain.config))
+        execution = chain.runtime.open_block(chain.state, chain.head, chain.view)
+        execution.apply_inherents({"milliseconds": 2})
+        batch = submit_ratings([(item, 1) for item in range(9)])
+        execution.apply(chain.runtime.prepare(chain.sign("Alice", batch)))
+        for name in ("Bob", "Charlie") if is_tried else ("Charlie",):
+            with pytest.raises(InvalidTransaction) as caught:
+                execution.apply(chain.runtime.prepare(chain.sign(name, get_prediction(0))))
+            assert caught.value.reason is InvalidReason.EXHAUSTS_RESOURCES
+        outcomes.append(execution.finalize(chain.trie).block)
+    assert outcomes[0] == outcomes[1]
 
 
 def test_the_pallets_have_their_places() -> None:

@@ -216,9 +216,9 @@ class FakeChain:
         if own.get(signature.nonce) == raw:
             raise already_imported(extrinsic_hash(raw))
         if signature.nonce in own:
-            raise priority_too_low(0, 1)
+            raise priority_too_low("another one has this nonce")
         if sum(len(queue) for queue in self.pool.values()) >= self.pool_limit:
-            raise pool_full()
+            raise pool_full("no room")
         own[signature.nonce] = raw
         self.submitted.append(raw)
         return to_hex(extrinsic_hash(raw))

@@ -65,9 +65,11 @@ def test_it_reads_as_a_dict_that_is_copied_at_every_layer(
         for key in (b"", b"a", b"ab", b"aba"):
             assert overlay.get(key) == reference.now.get(key)
             assert overlay.base_value(key) == base.get(key)
+            assert overlay.is_touched(key) == (key in reference.touched)
         assert list(overlay.items(prefix, after)) == written(reference.now, prefix, after)
-        assert overlay.changed(prefix) == [
-            (key, reference.now.get(key)) for key in sorted(reference.touched) if key.startswith(prefix)
+        now, touched = (reference.now, reference.touched) if reference.saved is None else reference.saved
+        assert overlay.written_since(0, prefix)[0] == [
+            (key, now.get(key)) for key in sorted(touched) if key.startswith(prefix)
         ]
     if reference.saved is not None:
         reference.step(overlay, ("commit",))
@@ -89,7 +91,24 @@ def test_what_is_written_back_to_its_old_value_is_no_change() -> None:
     overlay.delete(b"never")
     overlay.delete(b"gone")
     assert overlay.changes() == [(b"gone", None)]
-    assert [key for key, _ in overlay.changed(b"")] == [b"gone", b"kept", b"never", b"new"]
+    assert [key for key, _ in overlay.written_since(0, b"")[0]] == [b"gone", b"kept", b"never", b"new"]
+
+
+def test_who_follows_the_writes_sees_each_once_and_those_of_an_extrinsic_when_it_is_kept() -> None:
+    overlay = Overlay(MemoryState({}))
+    overlay.put(b"a", b"1")
+    first, position = overlay.written_since(0, b"")
+    overlay.begin()
+    overlay.put(b"b", b"2")
+    assert overlay.written_since(position, b"") == ([], position)
+    overlay.rollback()
+    overlay.begin()
+    overlay.put(b"c", b"3")
+    overlay.commit()
+    overlay.put(b"a", b"4")
+    then, last = overlay.written_since(position, b"")
+    assert (first, then) == ([(b"a", b"1")], [(b"a", b"4"), (b"c", b"3")])
+    assert overlay.written_since(last, b"") == ([], last)
 
 
 def test_a_walk_sees_the_moment_at_which_it_began() -> None:

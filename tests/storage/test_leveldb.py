@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -144,3 +145,29 @@ def test_a_disk_that_takes_no_more(tmp_path: Path) -> None:
     store = LevelDbStore(tmp_path)
     assert list(store.items(b"")) == [(b"first", b"1")]
     store.close()
+
+
+def test_closing_waits_for_readers_and_then_refuses_them(tmp_path: Path) -> None:
+    store = LevelDbStore(tmp_path / "db")
+    store.write([(b"%06d" % key, bytes(100)) for key in range(20_000)], sync=False)
+    snapshot = store.snapshot()
+    refusals: list[Reason] = []
+    reading = threading.Barrier(3)
+
+    def read() -> None:
+        reading.wait()
+        try:
+            while True:
+                assert len(list(snapshot.items(b"00"))) == 10_000
+        except StorageError as error:
+            refusals.append(error.reason)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    reading.wait()
+    store.close()
+    for reader in readers:
+        reader.join()
+    assert refusals == [Reason.CLOSED, Reason.CLOSED]
+    LevelDbStore(tmp_path / "db").close()

@@ -107,7 +107,7 @@ def test_records_are_read_when_they_are_needed_and_once() -> None:
 
 
 def test_the_records_kept_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.state_db._CACHED_CHANGES", 5)
+    monkeypatch.setattr("storage.state_db._CACHED_BYTES", 5 * 152)
     store, _ = history([{b"%d%d" % (n, key): b"" for key in range(2)} for n in range(4)])
     reader, records = CountingReader(store), UndoRecords()
     for number in (1, 2, 1, 3, 1, 2):
@@ -117,7 +117,7 @@ def test_the_records_kept_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_record_larger_than_the_bound_is_kept_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.state_db._CACHED_CHANGES", 1)
+    monkeypatch.setattr("storage.state_db._CACHED_BYTES", 1)
     store, _ = history([{b"a": b"", b"b": b""}])
     reader, records = CountingReader(store), UndoRecords()
     assert records.load(reader, BlockNumber(1)) is records.load(reader, BlockNumber(1))

@@ -297,6 +297,16 @@ def test_an_item_counts_as_changed_if_a_rating_of_it_differs_from_the_parent_blo
     assert np.array_equal(branch.items.raters, chain.view.items.raters)
 
 
+def test_touched_accounts_ascend_whenever_they_were_followed() -> None:
+    chain, _ = chain_of_four()
+    overlay, branch = Overlay(chain.state), chain.view.branch()
+    accounts = sorted(pair.public for pair in PAIRS.values())
+    for account in reversed(accounts):
+        RATINGS.put(overlay, account, RatingList(np.array([(0, 2)], ENTRY), ()))
+        branch.sync(overlay)
+    assert branch.touched() == accounts
+
+
 def test_readers_get_the_prior_for_who_has_no_ratings() -> None:
     chain, frozen = chain_of_four()
     model = chain.view.read()
@@ -333,7 +343,7 @@ def test_a_trust_constant_weighs_every_account_by_its_own_ratings() -> None:
     branch.sync(overlay)
     user = branch.user(BOB)
     assert user is not None
-    # The first entry of T is the sum of the raters' weights, here of item 1's: Alice with four ratings and Bob with two.
+    # The first entry of T is the sum of the raters' weights: for item 1 Alice's with four ratings, Bob's with two.
     alice = chain.view.users.get(ALICE)
     assert alice is not None
     weights = [int(np.rint(row[-1] * n / (n + 10))) for row, n in ((alice.row, 4), (user.row, 2))]

@@ -92,7 +92,7 @@ def test_a_remark_is_told_by_its_hash() -> None:
 def test_a_remark_needs_a_signature_and_is_bounded_and_weighs_by_its_length() -> None:
     chain = SmallChain()
     call = chain.runtime.decode_call(remark(bytes(1_000)))
-    assert call.weight == 5_000_000 + 2_000 * 1_000
+    assert call.weight == 5_000_000 + 8_000 * 1_000
     with pytest.raises(InvalidTransaction) as caught:
         chain.build(Extrinsic(None, remark(b"x")).encode())
     assert caught.value.reason is InvalidReason.UNSIGNED

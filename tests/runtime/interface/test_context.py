@@ -22,7 +22,7 @@ def context() -> Context:
 
 def test_events_stand_in_the_phase_in_which_they_were_deposited(context: Context) -> None:
     context.deposit(HAPPENED, 1, 2)
-    context.enter_extrinsic(258)
+    context.enter_extrinsic(258, allowance=0)
     context.deposit(HAPPENED, 1, 2)
     context.enter_finalization()
     context.deposit(HAPPENED, 1, 2)
