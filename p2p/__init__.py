@@ -1,1 +1,1 @@
-"""Bytes between nodes; not part of a node yet."""
+"""Bytes between nodes: connections, gossip, requests, discovery, scores and bans."""

@@ -1,0 +1,57 @@
+"""How many may connect: counted before anything is read."""
+
+from collections import Counter
+from typing import Protocol
+
+from p2p.addresses import Address, is_loopback
+
+
+class Guest(Protocol):
+    """An inbound connection."""
+
+    @property
+    def remote(self) -> Address:
+        """Where it comes from."""
+
+    def abort(self) -> None:
+        """Closes it at once."""
+
+
+class Admission:
+    """Who may connect: so many connections a host, so many whose encryption is still being set up."""
+
+    def __init__(self, max_pending: int, max_per_host: int) -> None:
+        self._max_pending = max_pending
+        self._max_per_host = max_per_host
+        self._pending: dict[Guest, None] = {}
+        self._hosts: Counter[str] = Counter()
+
+    def enter(self, stream: Guest) -> bool:
+        """Counts a new connection in, or says no.
+
+        Too many pending ones: the oldest of the host with the most of them goes, so nobody can hold all the places by
+        opening connections and saying nothing.
+        """
+        host = stream.remote.host
+        if self._hosts[host] >= self._max_per_host and not is_loopback(host):
+            return False
+        if len(self._pending) >= self._max_pending:
+            crowd = Counter(pending.remote.host for pending in self._pending)
+            crowded = crowd.most_common(1)[0][0]
+            oldest = next(pending for pending in self._pending if pending.remote.host == crowded)
+            del self._pending[oldest]
+            oldest.abort()
+        self._pending[stream] = None
+        self._hosts[host] += 1
+        return True
+
+    def established(self, stream: Guest) -> None:
+        """The connection is set up."""
+        self._pending.pop(stream, None)
+
+    def leave(self, stream: Guest) -> None:
+        """The connection has ended."""
+        self._pending.pop(stream, None)
+        self._hosts[stream.remote.host] -= 1
+        if not self._hosts[stream.remote.host]:
+            del self._hosts[stream.remote.host]

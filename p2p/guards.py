@@ -1,0 +1,425 @@
+"""What libp2p 0.8.1 needs so that no peer can stop, starve or fill this node. Each guard has its regression test.
+
+The version is pinned; when it changes, `tests/p2p/test_guards.py` says which of these are no longer needed.
+
+1. Exceptions: libp2p ends its service, and so the whole network, with any exception in a stream handler or in one of
+   its tasks. `GuardedSwarm`, `GuardedPubsub` and `GuardedGossipSub` run every task isolated, `guard_streams` is the one
+   place all inbound streams pass.
+2. Inbound connections are served by `p2p.tcp`, so libp2p's handler, which keeps a task and a slot of each for ever, is
+   not used.
+3. Reads of gossip go through a buffer, not byte by byte.
+4. Dials go to the address itself: libp2p would block a peer for a minute after each failed one.
+5. Every write of a frame has a deadline and is never cut in the middle (`GuardedYamux`); reading is watched over by the
+   keepalive of `p2p.requests`.
+6. Scores and bans are ours (`p2p.peers`).
+7. A message is validated once, however many peers pass it on at the same time.
+8. The receive window of the multiplexer is enforced: libp2p only logs a peer that sends more than it may.
+9. Two tasks never write to one gossip stream: replays and flushes that libp2p starts by itself would tear frames apart.
+10. What a peer can make libp2p remember is bounded: topics of control messages, unsent messages, message statistics.
+"""
+
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, Final, cast
+
+import trio
+from google.protobuf.message import DecodeError
+from libp2p.abc import IMuxedConn, INetStream, ISecureConn
+from libp2p.custom_types import TProtocol
+from libp2p.io.exceptions import ConnectionClosedError
+from libp2p.network.stream.exceptions import StreamError
+from libp2p.network.swarm import Swarm
+from libp2p.peer.id import ID
+from libp2p.pubsub.gossipsub import GossipSub
+from libp2p.pubsub.pb import rpc_pb2
+from libp2p.pubsub.pubsub import Pubsub
+from libp2p.pubsub.rpc_queue import RpcQueue
+from libp2p.pubsub.validators import signature_validator
+from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
+from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX_ID
+from libp2p.stream_muxer.yamux.yamux import Yamux
+
+from p2p.budget import Budget, Budgets
+from p2p.config import NetworkConfig
+from p2p.faults import Faults
+from p2p.network import Misbehaviour, PeerId, Verdict
+
+YAMUX: Final = TProtocol(YAMUX_ID)
+MAX_BUFFERED: Final = 20 * 1024 * 1024
+"""Unread bytes of one connection: the largest window of one stream and some."""
+_READ_SIZE: Final = 64 * 1024
+_QUEUE_SIZE: Final = 256
+_MAX_IDS: Final = 1_000
+_MAX_SUBSCRIPTIONS: Final = 16
+
+Report = Callable[[PeerId, Misbehaviour, str], None]
+
+
+class _IsolatedManager:
+    """A service's task manager whose tasks may fail without ending the service."""
+
+    def __init__(self, manager: Any, name: str, faults: Faults) -> None:
+        self._manager = manager
+        self._name = name
+        self._faults = faults
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._manager, name)
+
+    def run_task(self, function: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> None:
+        self._manager.run_task(self._isolated(function), *args, **options)
+
+    def run_daemon_task(self, function: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> None:
+        # As an ordinary task: a daemon's end would end the service too.
+        self._manager.run_task(self._isolated(function), *args, **options)
+
+    def _isolated(self, function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[None]]:
+        async def run(*args: Any) -> None:
+            try:
+                await function(*args)
+            except Exception as error:
+                self._faults.caught(f"{self._name} task {getattr(function, '__name__', 'unnamed')}", error)
+
+        return run
+
+
+class GuardedSwarm(Swarm):
+    """libp2p's table of connections, with isolated tasks."""
+
+    def __init__(self, *args: Any, faults: Faults, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._faults = faults
+
+    @property
+    def manager(self) -> Any:
+        """The isolated task manager."""
+        return _IsolatedManager(self._manager, "swarm", self._faults)
+
+
+def guard_streams(
+    handler: Callable[[INetStream], Awaitable[None]], max_streams: int, faults: Faults, report: Report
+) -> Callable[[INetStream], Awaitable[None]]:
+    """Wraps the handler of all inbound streams: bounds their number a connection, survives their exceptions."""
+    streams: dict[IMuxedConn, int] = {}
+
+    async def guarded(stream: INetStream) -> None:
+        connection = stream.muxed_conn
+        peer = PeerId(str(connection.peer_id))
+        count = streams.get(connection, 0) + 1
+        if count > max_streams:
+            report(peer, Misbehaviour.FLOOD, f"more than {max_streams} streams")
+            await stream.reset()
+            return
+        streams[connection] = count
+        try:
+            await handler(stream)
+        except Exception as error:
+            faults.caught("stream handler", error, peer)
+            report(peer, Misbehaviour.PROTOCOL, f"a stream failed: {type(error).__name__}")
+            await stream.reset()
+        finally:
+            streams[connection] -= 1
+            if not streams[connection]:
+                del streams[connection]
+
+    return guarded
+
+
+class GuardedYamux(Yamux):
+    """The multiplexer with an enforced window, a budget of frames, and writes that end."""
+
+    def __init__(
+        self, secured_conn: ISecureConn, peer_id: ID, *, budget: Budget, write_timeout: float, report: Report
+    ) -> None:
+        super().__init__(secured_conn, peer_id, is_initiator=secured_conn.is_initiator)
+        self._budget = budget
+        self._write_timeout = write_timeout
+        self._report = report
+
+    async def _write_frame(self, data: bytes) -> None:
+        # Shielded: half a frame would garble all that follows. The deadline closes the connection of a peer that
+        # has stopped reading; then every other writer fails too.
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + self._write_timeout) as scope:
+            async with self._write_lock:
+                await self.secured_conn.write(data)
+        if scope.cancelled_caught:
+            await self.secured_conn.close()
+            raise ConnectionClosedError("the peer has stopped reading")
+        await trio.lowlevel.checkpoint()
+
+    async def _read_data_body(self, length: int) -> bytes:
+        buffered = sum(map(len, self.stream_buffers.values()))
+        if buffered + length > MAX_BUFFERED:
+            self._report(PeerId(str(self.peer_id)), Misbehaviour.FLOOD, "more bytes than its windows allow")
+            # The one exception that handle_incoming takes as the end of the connection.
+            raise trio.TooSlowError
+        return await super()._read_data_body(length)
+
+    async def handle_incoming(self) -> None:
+        """Reads frames; each one is charged to the peer's budget."""
+        self.secured_conn = cast(ISecureConn, _Charged(self.secured_conn, self._charge))
+        await super().handle_incoming()
+
+    async def _charge(self, size: int) -> None:
+        wait = self._budget.charge(size)
+        if wait > 0:
+            if self._budget.is_flood():
+                self._report(PeerId(str(self.peer_id)), Misbehaviour.FLOOD, "more frames than its budget")
+            await trio.sleep(min(wait, 1.0))
+
+
+class _Charged:
+    """A connection whose reads are charged for."""
+
+    def __init__(self, inner: ISecureConn, charge: Callable[[int], Awaitable[None]]) -> None:
+        self._inner = inner
+        self._charge = charge
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def read(self, n: int | None = None) -> bytes:
+        data = await self._inner.read(n)
+        await self._charge(len(data))
+        return data
+
+
+class GuardedMuxer(MuxerMultistream):
+    """Chooses the multiplexer; there is one."""
+
+    def __init__(self, make: Callable[[ISecureConn, ID], Yamux], negotiate_timeout: int) -> None:
+        super().__init__({YAMUX: Yamux}, negotiate_timeout)
+        self._make = make
+
+    async def new_conn(self, conn: ISecureConn, peer_id: ID) -> IMuxedConn:
+        """Negotiates, then makes the guarded one."""
+        protocol, _ = await self._selector.select(conn, conn.is_initiator, self.negotiate_timeout)
+        return self._annotate_connection(self._make(conn, peer_id), conn, protocol)
+
+
+class BufferedReader:
+    """Frames with a varint length, read from a stream in large pieces."""
+
+    def __init__(self, stream: INetStream) -> None:
+        self._stream = stream
+        self._buffer = bytearray()
+
+    async def frame(self, limit: int) -> bytes | None:
+        """The next frame, or None at the end of the stream.
+
+        Raises: ValueError, if it is longer than the limit; StreamError.
+        """
+        length = shift = used = 0
+        while True:
+            if used == len(self._buffer) and not await self._fill():
+                return None
+            byte = self._buffer[used]
+            used += 1
+            length |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+            if shift > 35:
+                raise ValueError("a length of more than five bytes")
+        if length > limit:
+            raise ValueError(f"a frame of {length} bytes, {limit} are allowed")
+        while len(self._buffer) < used + length:
+            if not await self._fill():
+                return None
+        frame = bytes(self._buffer[used : used + length])
+        del self._buffer[: used + length]
+        return frame
+
+    async def _fill(self) -> bool:
+        data = await self._stream.read(_READ_SIZE)
+        self._buffer += data
+        return bool(data)
+
+
+class GuardedPubsub(Pubsub):
+    """Gossip that reads with a buffer, within a budget, and hands messages over itself."""
+
+    def __init__(
+        self,
+        host: Any,
+        router: "GuardedGossipSub",
+        config: NetworkConfig,
+        topics: Collection[str],
+        *,
+        faults: Faults,
+        report: Report,
+        budgets: Budgets,
+        admitted: Callable[[PeerId], bool],
+        deliver: Callable[[str, bytes, PeerId], Verdict],
+    ) -> None:
+        # What one RPC may hold: a message of the largest size and its envelope, or several small ones.
+        super().__init__(
+            host,
+            router,
+            strict_signing=True,
+            allowed_topics=frozenset(topics),
+            max_inbound_rpc_size=2 * config.max_gossip,
+        )
+        self._config = config
+        self._faults = faults
+        self._report = report
+        self._budgets = budgets
+        self._admitted = admitted
+        self._deliver = deliver
+        self._in_flight: set[bytes] = set()
+
+    @property
+    def manager(self) -> Any:
+        """The isolated task manager."""
+        return _IsolatedManager(self._manager, "gossip", self._faults)
+
+    async def continuously_read_stream(self, stream: INetStream) -> None:
+        """Reads a peer's gossip until its stream ends or breaks a rule."""
+        peer_id = stream.muxed_conn.peer_id
+        peer = PeerId(str(peer_id))
+        reader = BufferedReader(stream)
+        budget = self._budgets.of(peer)
+        try:
+            while (raw := await reader.frame(self.max_inbound_rpc_size)) is not None:
+                rpc = rpc_pb2.RPC()
+                rpc.ParseFromString(raw)
+                await self._handle_rpc(peer_id, peer, rpc)
+                wait = budget.charge(len(raw), max(1, len(rpc.publish)))
+                if wait > 0:
+                    if budget.is_flood():
+                        self._report(peer, Misbehaviour.FLOOD, "more gossip than its budget")
+                    await trio.sleep(min(wait, 5.0))
+        except StreamError:
+            return  # the connection's end, or the peer's reset
+        except (DecodeError, ValueError, UnicodeError) as error:
+            self._faults.noted("undecodable gossip")
+            self._report(peer, Misbehaviour.BAD_MESSAGE, f"gossip that does not decode: {error}"[:200])
+            await stream.reset()
+            self._handle_dead_peer(peer_id)
+
+    async def _handle_rpc(self, peer_id: ID, peer: PeerId, rpc: rpc_pb2.RPC) -> None:
+        if len(rpc.subscriptions) > _MAX_SUBSCRIPTIONS:
+            self._report(peer, Misbehaviour.FLOOD, f"{len(rpc.subscriptions)} subscriptions at once")
+        else:
+            for subscription in rpc.subscriptions:
+                self.handle_subscription(peer_id, subscription)
+        if rpc.publish and self._admitted(peer):
+            for message in rpc.publish:
+                await self.push_msg(peer_id, message)
+        if rpc.HasField("control"):
+            self._bound_control(rpc.control)
+            rpc.ClearField("senderRecord")
+            await self.router.handle_rpc(rpc, peer_id)
+
+    def _bound_control(self, control: rpc_pb2.ControlMessage) -> None:
+        """Leaves what concerns our topics, a bounded number of message ids, and no addresses to dial."""
+        topics = self.allowed_topics or frozenset()
+        fields: tuple[Any, ...] = (control.graft, control.prune, control.ihave)
+        for field in fields:
+            kept = {entry.topicID: entry for entry in field if entry.topicID in topics}
+            del field[:]
+            field.extend(kept.values())
+        for prune in control.prune:
+            del prune.peers[:]
+            prune.backoff = min(prune.backoff, 600)
+        del control.iwant[1:]
+        del control.idontwant[:]
+        for ihave in control.ihave:
+            del ihave.messageIDs[_MAX_IDS:]
+        for iwant in control.iwant:
+            del iwant.messageIDs[_MAX_IDS:]
+
+    async def push_msg(self, msg_forwarder: ID, msg: rpc_pb2.Message) -> None:
+        """Validates a message once, then passes it on."""
+        forwarder = PeerId(str(msg_forwarder))
+        msg_id = self._msg_id_constructor(msg)
+        if msg_id in self._in_flight or self._is_msg_seen(msg):
+            return
+        self._in_flight.add(msg_id)
+        try:
+            accepted = msg_forwarder == self.my_id or self._accepts(forwarder, msg)
+            self._mark_msg_seen(msg)
+            if accepted:
+                await self.router.publish(msg_forwarder, msg)
+        except Exception as error:
+            self._faults.caught("gossip message", error, forwarder)
+            self._report(forwarder, Misbehaviour.BAD_MESSAGE, f"a gossip message failed: {type(error).__name__}")
+        finally:
+            self._in_flight.discard(msg_id)
+
+    def _accepts(self, forwarder: PeerId, msg: rpc_pb2.Message) -> bool:
+        topics = list(msg.topicIDs)
+        if len(topics) != 1 or topics[0] not in (self.allowed_topics or ()):
+            return False
+        if len(msg.data) > self._config.max_gossip or len(msg.from_id) > 64 or len(msg.seqno) > 16:
+            self._report(forwarder, Misbehaviour.BAD_MESSAGE, "a gossip message out of bounds")
+            return False
+        if msg.from_id == self.my_id.to_bytes():
+            return False
+        if not signature_validator(msg):
+            self._report(forwarder, Misbehaviour.BAD_MESSAGE, "a gossip message with a wrong signature")
+            return False
+        verdict = self._deliver(topics[0], msg.data, forwarder)
+        if verdict is Verdict.REJECT:
+            self._report(forwarder, Misbehaviour.BAD_MESSAGE, f"a false message on {topics[0]}")
+        return verdict is Verdict.ACCEPT
+
+    async def handle_sending_messages(self, peer_id: ID, stream: INetStream, queue: RpcQueue) -> None:
+        """The one writer of a peer's gossip stream."""
+        queue._queue.max_size = _QUEUE_SIZE
+        queue.max_message_size = self.max_inbound_rpc_size
+        try:
+            while (rpc := await queue.pop()) is not None:
+                if not await self.write_msg(stream, rpc):
+                    return
+        except Exception as error:
+            self._faults.caught("gossip write", error, str(peer_id))
+            self._handle_dead_peer(peer_id)
+
+    async def _handle_new_peer(self, peer_id: ID) -> None:
+        with trio.fail_after(self._config.timing.write):
+            await super()._handle_new_peer(peer_id)
+
+    async def _replay_recent_messages(self, peer_id: ID, topic: str) -> None:
+        # A second writer on the stream; who connects asks for what it lacks.
+        return
+
+    def stream_lost(self, muxed_conn: IMuxedConn) -> None:
+        """A connection has ended: if gossip went over it, open a stream on the other one, if there is one."""
+        stream = self.peers.get(muxed_conn.peer_id)
+        if stream is not None and stream.muxed_conn is muxed_conn:
+            self._handle_dead_peer(muxed_conn.peer_id)
+
+
+class GuardedGossipSub(GossipSub):
+    """The mesh, with isolated tasks and bounded memory."""
+
+    def __init__(self, *, faults: Faults, **options: Any) -> None:
+        super().__init__(max_pending_messages_per_peer=1, **options)
+        self._faults = faults
+
+    @property
+    def manager(self) -> Any:
+        """The isolated task manager."""
+        return _IsolatedManager(self._manager, "mesh", self._faults)
+
+    async def heartbeat(self) -> None:
+        """The mesh's upkeep, which goes on after an exception."""
+        while True:
+            try:
+                await super().heartbeat()
+            except Exception as error:
+                self._faults.caught("mesh heartbeat", error)
+                await trio.sleep(self.heartbeat_interval)
+
+    async def publish(self, msg_forwarder: ID, pubsub_msg: rpc_pb2.Message) -> None:
+        """Sends a message to the mesh, and forgets the times of it that nobody would read."""
+        await super().publish(msg_forwarder, pubsub_msg)
+        self.recent_message_deliveries.clear()
+
+    async def flush_pending_messages(self, peer_id: ID) -> None:
+        """Drops what waited for a peer's subscription: sending it would be a second writer on the stream."""
+        self._pending_messages.pop(peer_id, None)
+
+    def _check_equivocation(self, msg: rpc_pb2.Message) -> bool:
+        # libp2p keeps a thousand whole messages for this; a message's id is checked before.
+        return True
