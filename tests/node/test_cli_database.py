@@ -28,6 +28,8 @@ from runtime.scale import I64, U64
 from storage.columns import body_key
 from storage.leveldb import LevelDbStore
 
+pytestmark = pytest.mark.full
+
 ALICE = key_pair_from_uri("//Alice", Scheme.ED25519)
 SUBMIT_RATING = bytes((8, 0))
 LENGTH = 5

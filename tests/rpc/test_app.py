@@ -15,6 +15,8 @@ from tests.rpc.conftest import Start
 from tests.rpc.fake_node import EXTRINSIC, FakeNode
 from tests.rpc.served import PATIENCE, Served, messages
 
+pytestmark = pytest.mark.full
+
 
 def test_pages(start: Start) -> None:
     node = FakeNode()

@@ -22,6 +22,8 @@ from runtime.keys import key_pair_from_uri, ss58_encode
 from runtime.primitives import to_hex
 from tests.rpc.fake_chain import LIKES, FakeChain
 
+pytestmark = pytest.mark.full
+
 ROOT = Path(__file__).parents[2]
 TITLES = ("Veep", "Archer", "13 Reasons Why", "Space Force")
 

@@ -38,6 +38,8 @@ from runtime.keys import key_pair_from_uri
 from runtime.primitives import AccountId, to_hex
 from tests.rpc.fake_chain import DroppedError, FakeChain
 
+pytestmark = pytest.mark.full
+
 ROOT = Path(__file__).parents[2]
 QUICK = Bounds(poll=0.01, retry=0.02, stall=0.1)
 

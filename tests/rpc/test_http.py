@@ -114,6 +114,7 @@ def test_what_is_no_body_has_an_end(served: Served, beginning: bytes, part: byte
     assert served.result("system_chain") == "Test"
 
 
+@pytest.mark.full
 def test_requests_that_do_not_end_are_cut_off(start: Start) -> None:
     served = start(limits=RpcLimits(request_timeout=1.0))
     beginnings = (b"", b"POST / HT", HEAD, HEAD + b"content-length: 9\r\n\r\n{", HEAD + b"\r\n" + HEAD)
@@ -158,6 +159,7 @@ def test_connections_far_above_the_limit_are_cut_off(start: Start, monkeypatch: 
         connection.close()
 
 
+@pytest.mark.full
 def test_client_that_does_not_read_its_answers_is_cut_off(start: Start) -> None:
     node = FakeNode()
     node.grow({b"big": bytes(6 << 20)})

@@ -435,6 +435,7 @@ def test_client_that_falls_behind_is_dropped_and_the_others_go_on(start: Start, 
         assert numbers([heads.next()]) == [2]
 
 
+@pytest.mark.full
 def test_client_that_does_not_read_is_cut_off_and_the_others_go_on(start: Start, node: FakeNode) -> None:
     served = start(node, RpcLimits(max_queued_messages=8, stalled_timeout=3_600.0))
     with served.client() as steady, _deaf_socket(served) as deaf:
@@ -460,6 +461,7 @@ def test_client_that_does_not_read_is_cut_off_and_the_others_go_on(start: Start,
         assert numbers([heads.next()]) == [41]
 
 
+@pytest.mark.full
 def test_client_that_does_not_read_its_answers_is_cut_off(start: Start, node: FakeNode) -> None:
     node.grow({b"big": bytes(1 << 20)})
     served = start(node, RpcLimits(stalled_timeout=0.5))

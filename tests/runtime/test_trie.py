@@ -79,6 +79,7 @@ def test_there_are_18_vectors() -> None:
     assert len(TRIE_VECTORS) == 18
 
 
+@pytest.mark.full
 @BOTH
 @given(batches=BATCHES)
 @example(batches=[{b"\x11\x11": b"", b"\x11\x12": b""}, {b"\x11\x11": b"\x01" * 9, b"\xf1": None}])

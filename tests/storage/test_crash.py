@@ -17,6 +17,8 @@ from storage.leveldb import LevelDbStore
 from tests.storage import committer
 from tests.storage.chains import Step, check_head, check_state, child, commit, open_chain, random_chain
 
+pytestmark = pytest.mark.full
+
 ROOT = Path(__file__).parent.parent.parent
 CHAIN = random_chain(7, seed=3)
 BRANCH = child(CHAIN[4], {b"branch": b"1"}, 1)

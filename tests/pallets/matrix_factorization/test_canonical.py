@@ -250,6 +250,7 @@ def test_the_cutting_of_the_work_does_not_reach_a_bit(size: int, monkeypatch: py
     assert digest(learn(some_ratings(), SMALL)) == expected
 
 
+@pytest.mark.full
 def test_processors_of_all_kinds_compute_the_same_bits() -> None:
     """This machine with its vector units, without some and without all of them, and a recorded result."""
     expected = "610844b1feadc51cdff04efa8eb9db92b41d2c4dcfede80927f0676b15cfef7b"

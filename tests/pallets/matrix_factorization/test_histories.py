@@ -4,6 +4,7 @@ from dataclasses import replace
 from random import Random
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -91,6 +92,7 @@ def test_straight_restarted_and_recomputed_are_one_at_every_block(
     assert chain.view.read().digest() == fresh_digest(chain)
 
 
+@pytest.mark.full
 @given(HISTORY, st.randoms(use_true_random=False))
 @settings(max_examples=15)
 def test_at_rest_the_order_of_the_ratings_is_forgotten(
