@@ -14,9 +14,6 @@ from pallets.matrix_factorization.posterior import (
     Prior,
     UserPosteriors,
     initial_precision,
-    item_prior_means,
-    item_rows,
-    solve_items,
 )
 from pallets.matrix_factorization.ratings import ENTRY, Entries
 from pallets.matrix_factorization.statistics import pointers_of
@@ -77,14 +74,13 @@ class Frozen:
             return int(row[-1])
         return int(initial_precision(1, self.config.model)[0])
 
-    def item_rows(self, first: int, stop: int) -> I64:
-        """What users see of the items `first` to `stop`; those without ratings in the set have their prior."""
-        parameters = self.config.model
-        ids = np.arange(first, stop, dtype=np.int64)
-        nothing = np.zeros((ids.size, parameters.packed + parameters.width), np.int64)
-        rows = item_rows(solve_items(nothing, item_prior_means(ids, parameters), self.prior))
-        low, high = np.searchsorted(self.canonical.item_ids, (first, stop))
-        rows[self.canonical.item_ids[low:high] - first] = self.canonical.rows[low:high]
+    def canonical_rows(self, priors: I64) -> I64:
+        """What users see of all items: learned for those with ratings in the set, `priors` for the others.
+
+        Shapes: priors and result (I, P + D + 1), by item id.
+        """
+        rows = priors.copy()
+        rows[self.canonical.item_ids] = self.canonical.rows
         return rows
 
 

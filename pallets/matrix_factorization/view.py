@@ -168,10 +168,10 @@ def build_view(
     pending: PendingEpoch | None,
 ) -> ModelView:
     """Derive the working memory from all lists of ratings (accounts ascending)."""
-    canonical_rows = frozen.item_rows(0, item_count)
+    table = ItemTable.priors(frozen, item_count)
+    canonical_rows = frozen.canonical_rows(table.rows)
     entries = user_entries(records, frozen, record.active, canonical_rows)
     users = {account: entry for (account, _), entry in zip(records, entries, strict=True) if entry is not None}
-    table = ItemTable.priors(frozen, item_count)
     if users:
         ratings = _set_of(entries, config)
         owners = np.repeat(np.arange(len(entries)), np.diff(ratings.pointers))
@@ -277,9 +277,10 @@ class ModelBranch:
     def _grow(self, item_count: int) -> None:
         """Make room for items that were registered in this block."""
         if item_count > self._items.size:
-            rows = self.frozen.item_rows(self._items.size, item_count)
-            self._canonical_rows = np.concatenate((self._canonical_rows, rows))
+            before = self._items.size
             self._items = self._items.grown(self.frozen, item_count)
+            # What is new was in no frozen set.
+            self._canonical_rows = np.concatenate((self._canonical_rows, self._items.rows[before:]))
             self._owns_items = True
 
     def _apply(self, records: Records) -> None:

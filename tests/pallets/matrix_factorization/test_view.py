@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.fixed_point import ONE
 from pallets.matrix_factorization.frozen import Frozen, as_rows, learn_frozen
+from pallets.matrix_factorization.items import ItemTable
 from pallets.matrix_factorization.parameters import ModelParameters
 from pallets.matrix_factorization.posterior import (
     item_prior_means,
@@ -327,7 +328,10 @@ def test_readers_solve_an_account_from_the_precision_by_which_it_contributes() -
     lists = [entry.ratings.entries]
     expected = solve_lists(lists, [int(entry.row[-1])], frozen, rows)
     assert as_rows(found).tolist() == as_rows(expected).tolist()
-    for start, table in ((frozen.starting_precision(BOB), rows), (int(entry.row[-1]), frozen.item_rows(0, 10))):
+    for start, table in (
+        (frozen.starting_precision(BOB), rows),
+        (int(entry.row[-1]), frozen.canonical_rows(ItemTable.priors(frozen, 10).rows)),
+    ):
         other = solve_lists(lists, [start], frozen, table)
         assert as_rows(found).tolist() != as_rows(other).tolist()
 
