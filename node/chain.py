@@ -4,7 +4,6 @@ Building and importing run in one thread at a time. Every other thread reads the
 changes, and the database, whose readers see whole blocks only.
 """
 
-import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -12,7 +11,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from node.chain_spec import ChainSpec, genesis
-from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.frozen import Frozen
 from pallets.matrix_factorization.view import DigestMismatch, ModelView, ReadModel, derive_view
 from pallets.system.storage import NUMBER
@@ -27,12 +25,11 @@ from runtime.executive import (
 )
 from runtime.header import Block, DigestItem, DigestKind
 from runtime.interface.errors import DispatchError, InvalidReason, InvalidTransaction
+from runtime.interface.state import StateReader
 from runtime.primitives import AccountId, BlockRef, Hash
 from storage.chain_db import ChainDatabase
 from storage.errors import Reason, StorageError
 from storage.kv import KeyValueStore
-
-log = logging.getLogger(__name__)
 
 AUTHOR_ENGINE = b"pow_"
 """polkadot.js shows the account in a pre-runtime item of this engine as the block's author."""
@@ -75,11 +72,11 @@ class BuiltBlock:
 class Chain:
     """The best chain, its state and its model."""
 
-    def __init__(self, spec: ChainSpec, runtime: Runtime, config: Config, database: ChainDatabase) -> None:
+    def __init__(self, spec: ChainSpec, runtime: Runtime, database: ChainDatabase) -> None:
         """Derive the model from the head's state."""
         self.spec = spec
         self.runtime = runtime
-        self.config = config
+        self.config = spec.matrix_factorization
         self.database = database
         head = database.head()
         self._models: OrderedDict[Hash, ReadModel] = OrderedDict()
@@ -87,7 +84,7 @@ class Chain:
         self._models_lock = threading.Lock()
         self._deriving = threading.Lock()
         self._learning = threading.Lock()
-        self._publish(head, self._derive(head))
+        self._publish(head, self._derive(database.state_at(head.hash)))
 
     @classmethod
     def open(cls, spec: ChainSpec, store: KeyValueStore, *, state_pruning: int | None) -> "Chain":
@@ -98,7 +95,7 @@ class Chain:
         """
         header, state, runtime = genesis(spec)
         database = ChainDatabase.open(store, header, state, state_pruning=state_pruning)
-        return cls(spec, runtime, spec.matrix_factorization, database)
+        return cls(spec, runtime, database)
 
     @property
     def pending_epoch(self) -> Callable[[], None] | None:
@@ -124,18 +121,18 @@ class Chain:
         if record.is_pending and self.snapshot.best.number + 1 >= record.due:
             self._learn_pending()
 
-    def _derive(self, block: BlockRef) -> ModelView:
-        """Derive the model from the state of a block.
+    def _derive(self, state: StateReader) -> ModelView:
+        """Derive the model from a state.
 
         Raises:
             StorageError: what was learned is not what the chain has.
         """
         try:
-            return derive_view(self.database.state_at(block.hash), self.config, self._learned())
+            return derive_view(state, self.config, self._learned())
         except DigestMismatch as error:
             message = (
-                f"the model derived from the state of block {block.number} is not the chain's: {error}; this machine "
-                "computes differently, or the database is damaged"
+                f"the model derived from the state of block {NUMBER.get(state)} is not the chain's: {error}; "
+                "this machine computes differently, or the database is damaged"
             )
             raise StorageError(Reason.CORRUPT, message) from None
 
@@ -196,8 +193,8 @@ class Chain:
         prepared = self.runtime.prepare(raw)
         if prepared.signature is None:
             raise InvalidTransaction(InvalidReason.UNSIGNED)
-        snapshot, known = self.snapshot, self._learned()
-        view = snapshot.view if block == snapshot.best.hash else derive_view(state, self.config, known)
+        snapshot = self.snapshot
+        view = snapshot.view if block == snapshot.best.hash else self._derive(state)
         ref = BlockRef(NUMBER.get(state), block)
         execution = self.runtime.open_block(state, ref, view)
         execution.apply_inherents({TIME_KEY: NOW.get(state) + self.spec.minimum_period})
@@ -207,7 +204,7 @@ class Chain:
         """Take the head back; its parent is the head again."""
         block = self.database.revert_head()
         head = self.database.head()
-        self._publish(head, self._derive(head))
+        self._publish(head, self._derive(self.database.state_at(head.hash)))
         return block
 
     def model_at(self, block: Hash) -> ReadModel:
@@ -223,7 +220,7 @@ class Chain:
         with self._deriving:
             model = self._kept(block)
             if model is None:
-                model = derive_view(self.database.state_at(block), self.config, self._learned()).read()
+                model = self._derive(self.database.state_at(block)).read()
                 self._keep(block, model)
         return model
 

@@ -17,10 +17,10 @@ from node.commands.import_blocks import import_blocks
 from node.commands.purge_chain import purge_chain
 from node.commands.revert import revert
 from node.commands.run import run
-from node.commands.signals import ignore_signals
 from node.config import VERSION
 from node.errors import ExitCode, NodeError, first_error
 from node.keystore import KeystoreError
+from node.signals import ignore_signals
 from runtime.keys import SecretError
 from storage.errors import StorageError
 

@@ -26,18 +26,16 @@ from rpc.service import (
     StatusListener,
     SyncState,
 )
+from rpc.transactions import submit_rating
 from runtime.crypto import KeyPair, Scheme
 from runtime.extrinsic import IMMORTAL, extrinsic_hash, sign_extrinsic
 from runtime.header import Block, Header
 from runtime.interface.state import StateReader
 from runtime.keys import SecretError, key_pair_from_uri
 from runtime.primitives import AccountId, BlockNumber, BlockRef, Hash, Nonce, to_hex
-from runtime.scale import I64, U64
 from storage.chain_db import StatePruned, UnknownBlock
 
 T = TypeVar("T")
-
-_SUBMIT_RATING = bytes((8, 0))
 
 
 class RpcService:
@@ -229,7 +227,7 @@ class RpcService:
             pair = key_pair_from_uri(suri, Scheme.ED25519)
         except SecretError as error:
             raise invalid_params(f"suri: {error}") from None
-        return await self.submit(self._signed(pair, _SUBMIT_RATING + U64.encode(item) + I64.encode(rating)))
+        return await self.submit(self._signed(pair, submit_rating(item, rating)))
 
     def _signed(self, pair: KeyPair, call: bytes) -> bytes:
         version, genesis = self._chain.runtime.version, self._chain.database.hash_at(BlockNumber(0))

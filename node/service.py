@@ -21,6 +21,7 @@ from node.model_queries import model_summary
 from node.pool import PoolRefused, TransactionPool
 from node.refusals import as_rpc_error
 from node.rpc_service import RpcService
+from node.signals import STOPPING, restored_signals
 from node.signatures import VerifiedSignatures
 from rpc.app import bind, create_app, only_loopback, serve
 from rpc.service import BlockFinalized, BlockImported, ModelChanged, NodeEvent, NodeInfo
@@ -284,12 +285,10 @@ def _listening(stop: Callable[[], None]) -> Iterator[None]:
         log.info("stopping on %s", signal.Signals(number).name)
         stop()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with restored_signals():
+        for number in STOPPING:
+            signal.signal(number, handle)
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _describe(config: NodeConfig) -> NodeInfo:

@@ -13,7 +13,6 @@ import typer
 from node.chain_spec import load_spec
 from node.commands.common import BasePath, ChainOption, chosen_base_path, make_directory
 from node.commands.logs import start_logging
-from node.commands.signals import STOPPING, ignore_signals
 from node.config import (
     DEFAULT_NAME,
     DEFAULT_RPC_PORT,
@@ -26,6 +25,7 @@ from node.config import (
 )
 from node.errors import ExitCode
 from node.keystore import Keystore
+from node.signals import ignore_signals, restored_signals
 from rpc.limits import MEBIBYTE, RpcLimits, UnsafeMethods
 from runtime.crypto import KeyPair
 
@@ -234,13 +234,9 @@ def _run(config: NodeConfig) -> int:
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """Let SIGTERM do what Ctrl-C does until the node itself listens to both: leave no directory behind."""
-    before = {number: signal.getsignal(number) for number in STOPPING}
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
+    with restored_signals():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ import node.service
 from node.authoring import Sealing
 from node.chain import Chain
 from node.chain_spec import SHIPPED, genesis, load_spec, render
-from node.cli import app, execute
+from node.cli import app
 from node.config import VERSION, LogConfig, LogFormat, NodeConfig, database_path
 from node.errors import ExitCode, NodeError
 from node.keystore import Keystore
@@ -30,6 +29,7 @@ from runtime.crypto import Scheme
 from runtime.keys import key_pair_from_uri, ss58_encode
 from runtime.primitives import to_hex
 from storage.leveldb import LevelDbStore
+from tests.support.node_command import Cli, Ended, command_line, failed
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = (sys.executable, "-m", "node")
@@ -75,26 +75,9 @@ COMMANDS = {
 PHRASE = "bottom drive obey lake curtain smoke basket hold race lonely fit walk"
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Ended]
-
-
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    def call(*arguments: object) -> Ended:
-        code = execute([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return Ended(code, captured.out, captured.err)
-
-    return call
+    return command_line(capsys)
 
 
 @pytest.fixture
@@ -110,10 +93,6 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[NodeConfig]:
     monkeypatch.setattr(node.service, "run_node", run_node)
     monkeypatch.setattr("node.commands.run.start_logging", lambda config: None)
     return configs
-
-
-def failed(code: int, message: str) -> Ended:
-    return Ended(code, "", f"mfchain-node: {message}\n")
 
 
 def plain(text: str) -> str:

@@ -6,7 +6,6 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 
 from node.chain import Chain
 from node.chain_spec import ChainSpec, genesis, load_spec, render
-from node.cli import execute
 from node.commands.block_stream import MAX_BLOCK, StreamError, read_blocks, write_block
 from node.config import database_path
 from node.keystore import Keystore
@@ -27,6 +25,7 @@ from runtime.primitives import ZERO_HASH, BlockNumber, Nonce, to_hex
 from runtime.scale import I64, U64
 from storage.columns import body_key
 from storage.leveldb import LevelDbStore
+from tests.support.node_command import Cli, Ended, command_line, failed
 
 pytestmark = pytest.mark.full
 
@@ -36,30 +35,9 @@ LENGTH = 5
 """Blocks of a test chain; in each Alice rates one more item."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Ended]
-
-
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    def call(*arguments: object) -> Ended:
-        code = execute([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return Ended(code, captured.out, captured.err)
-
-    return call
-
-
-def failed(code: int, message: str) -> Ended:
-    return Ended(code, "", f"mfchain-node: {message}\n")
+    return command_line(capsys)
 
 
 def grow(base: Path, spec: ChainSpec, length: int = LENGTH, pruning: int | None = 256) -> list[Block]:
