@@ -1,6 +1,6 @@
 """The chain on disk: blocks, the state of the head, and recent states through undo records.
 
-One thread writes (commit, revert_head, set_finalized, store_side_block); any thread reads at any time. After
+One thread writes (commit, adopt, revert_head, set_finalized, store_side_block); any thread reads at any time. After
 each write a new view of the store is published in one assignment: a reader takes it once and sees one head.
 """
 
@@ -13,21 +13,12 @@ from runtime.interface.state import StateReader
 from runtime.primitives import BlockNumber, BlockRef, Hash, to_hex
 from runtime.trie import StateVersion, Trie
 from storage.blocks import block_writes, read_body, read_hash, read_header
-from storage.columns import (
-    FINALIZED,
-    HEAD,
-    IDENTITY,
-    SIDE,
-    history_key,
-    number_key,
-    side_block,
-    side_key,
-    undo_key,
-)
+from storage.branch import ExecutedBlock, forget_block, switch
+from storage.columns import FINALIZED, HEAD, IDENTITY, SIDE, side_block, side_key, undo_key
 from storage.errors import Reason, RevertError, StatePruned, StorageError, UnknownBlock
-from storage.kv import KeyValueReader, KeyValueStore
+from storage.kv import KeyValueReader, KeyValueStore, Write
 from storage.proofs import RecentTries
-from storage.records import Head, encode_finalized, encode_undo
+from storage.records import Head, encode_finalized
 from storage.recovery import check_identity, create, recover
 from storage.state_db import (
     ArchiveState,
@@ -35,12 +26,9 @@ from storage.state_db import (
     HeadState,
     UndoRecords,
     WindowState,
-    history_writes,
-    replaced_by,
-    state_writes,
 )
 
-__all__ = ["ChainDatabase", "RevertError", "StatePruned", "StorageError", "UnknownBlock"]
+__all__ = ["ChainDatabase", "ExecutedBlock", "RevertError", "StatePruned", "StorageError", "UnknownBlock"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,30 +178,54 @@ class ChainDatabase:
             ValueError: this is no child of the head, or not with this state.
         """
         with self._writing:
-            view, ref = self._view, BlockRef(block.header.number, block.header.hash())
-            _check_child(view.head, block.header, trie)
-            undo = replaced_by(HeadState(view.reader), changes)
-            floor = view.floor
-            if self._pruning is not None:
-                floor = BlockNumber(max(floor, ref.number - self._pruning))
-            writes = [
-                *block_writes(block, ref.hash),
-                (number_key(ref.number), ref.hash),
-                (side_key(ref), None),
-                *state_writes(changes),
-                (undo_key(ref.number), encode_undo(ref.hash, undo)),
-                *((undo_key(BlockNumber(number)), None) for number in range(view.floor + 1, floor + 1)),
-                (HEAD, Head(ref, floor).encode()),
-            ]
-            if self._pruning is None:
-                writes += history_writes(ref.number, undo)
-            if final:
-                writes.append((FINALIZED, encode_finalized(ref)))
-            self._store.write(writes, sync=True)
+            _check_child(self._view.head, block.header, trie)
+            self._adopt((ExecutedBlock(block, changes, trie),), final=final)
+
+    def adopt(self, branch: Sequence[ExecutedBlock], *, final: bool = False) -> list[Block]:
+        """Make a branch the best chain, in one write; return the blocks that leave it, newest first.
+
+        Args:
+            branch: blocks that follow one another, oldest first; the parent of the first is on the head's chain.
+            final: the last one is final at once.
+
+        Raises:
+            StorageError: as in `commit`.
+            RevertError: what would have to leave is final, or what it replaced is not kept.
+            ValueError: the blocks do not follow one another, or not with these states.
+        """
+        with self._writing:
+            return self._adopt(branch, final=final)
+
+    def _adopt(self, branch: Sequence[ExecutedBlock], *, final: bool) -> list[Block]:
+        view = self._view
+        fork = _known_ref(view, branch[0].block.header)
+        parent = fork
+        for executed in branch:
+            _check_child(parent, executed.block.header, executed.trie)
+            parent = executed.ref
+        leaving = [self._leaving(view, BlockNumber(number)) for number in range(view.head.number, fork.number, -1)]
+        undos = [(ref, self._undo.load(view.reader, ref.number)) for ref, _ in leaving]
+        done = switch(view.reader, undos, branch, is_archive=self._pruning is None)
+        floor = view.floor
+        if self._pruning is not None:
+            floor = BlockNumber(max(floor, parent.number - self._pruning))
+        finalized = parent if final else view.finalized
+        writes = [
+            *done.writes,
+            *((undo_key(BlockNumber(number)), None) for number in range(view.floor + 1, floor + 1)),
+            *self._forgotten_sides(view, BlockNumber(max(floor, finalized.number))),
+            (HEAD, Head(parent, floor).encode()),
+        ]
+        if final:
+            writes.append((FINALIZED, encode_finalized(parent)))
+        self._store.write(writes, sync=True)
+        for ref, undo in done.undos:
             self._undo.remember(ref.hash, undo)
-            self._tries.remember(view.head.hash, view.trie)
-            finalized = ref if final else view.finalized
-            self._publish(_View(view.reader, ref, floor, finalized, trie))
+        self._tries.remember(view.head.hash, view.trie)
+        for executed in branch[:-1]:
+            self._tries.remember(executed.ref.hash, executed.trie)
+        self._publish(_View(view.reader, parent, floor, finalized, branch[-1].trie))
+        return [block for _, block in leaving]
 
     def revert_head(self) -> Block:
         """Make the head's parent the head again, with its state; return the old head, which stays stored.
@@ -224,33 +236,40 @@ class ChainDatabase:
         """
         with self._writing:
             view = self._view
-            head = view.head
-            name = f"the head, block {head.number} ({to_hex(head.hash)}),"
-            if head.number <= view.finalized.number:
-                raise RevertError(f"{name} is final and cannot be taken back")
-            if head.number <= view.floor:
-                raise RevertError(f"{name} cannot be taken back: what it replaced is not kept")
-            block = self.block(head.hash)
-            parent = None if block is None else self.header(block.header.parent_hash)
-            if block is None or parent is None:
-                raise StorageError(Reason.CORRUPT, f"the database is damaged: {name} or its parent is missing")
+            head, block = self._leaving(view, view.head.number)
+            parent = self.header(block.header.parent_hash)
+            if parent is None:
+                raise _damaged(f"the parent of {_the_head(head)} is missing")
             undo = self._undo.load(view.reader, head.number)
-            changes = sorted(undo.items())
-            trie = view.trie.apply(changes)
+            trie = view.trie.apply(sorted(undo.items()))
             _check_root(trie, parent)
             ref = BlockRef(parent.number, parent.hash())
-            writes = [
-                *state_writes(changes),
-                (undo_key(head.number), None),
-                (number_key(head.number), None),
-                (side_key(head), b""),
-                (HEAD, Head(ref, view.floor).encode()),
-            ]
-            if self._pruning is None:
-                writes += [(history_key(key, head.number), None) for key in undo]
-            self._store.write(writes, sync=True)
+            done = switch(view.reader, [(head, undo)], (), is_archive=self._pruning is None)
+            self._store.write([*done.writes, (HEAD, Head(ref, view.floor).encode())], sync=True)
             self._publish(replace(view, head=ref, trie=trie))
             return block
+
+    def _leaving(self, view: _View, number: BlockNumber) -> tuple[BlockRef, Block]:
+        """A block of the head's chain that is to leave it."""
+        name = read_hash(view.reader, number)
+        block = None if name is None else self.block(name)
+        if name is None or block is None:
+            raise _damaged(f"block {number} of the head's chain is missing")
+        ref = BlockRef(number, name)
+        what = _the_head(ref) if ref == view.head else f"block {number} ({to_hex(name)})"
+        if number <= view.finalized.number:
+            raise RevertError(f"{what} is final and cannot be taken back")
+        if number <= view.floor:
+            raise RevertError(f"{what} cannot be taken back: what it replaced is not kept")
+        return ref, block
+
+    def _forgotten_sides(self, view: _View, limit: BlockNumber) -> Iterator[Write]:
+        """The writes that forget the side blocks up to a height: nothing can go on from them any more."""
+        for key, _ in view.reader.items(SIDE):
+            side = side_block(key)
+            if side.number > limit:
+                return
+            yield from forget_block(side)
 
     def set_finalized(self, block: Hash) -> None:
         """Note that a block of the head's chain is final.
@@ -266,7 +285,8 @@ class ChainDatabase:
             ref = BlockRef(header.number, block)
             if ref.number < view.finalized.number:
                 raise ValueError(f"block {ref.number} is below block {view.finalized.number}, which is final")
-            self._store.write([(FINALIZED, encode_finalized(ref))], sync=True)
+            writes: list[Write] = [(FINALIZED, encode_finalized(ref)), *self._forgotten_sides(view, ref.number)]
+            self._store.write(writes, sync=True)
             self._publish(replace(view, finalized=ref))
 
     def store_side_block(self, block: Block) -> None:
@@ -293,6 +313,16 @@ class ChainDatabase:
         if ref.number < view.floor:
             raise StatePruned(ref, f"the oldest that is kept is that of block {view.floor}")
         return WindowState(view.reader, ref.number, view.head.number, self._undo)
+
+    def trie_at(self, block: Hash) -> Trie:
+        """The trie of the state after a block of the head's chain; see `prove` for what it costs.
+
+        Raises:
+            UnknownBlock: there is no such block.
+            StatePruned: there is, but its state is not kept.
+        """
+        view = self._view
+        return self._trie_at(view, block, self._state_at(view, block))
 
     def _trie_at(self, view: _View, block: Hash, state: StateReader) -> Trie:
         if block == view.head.hash:
@@ -323,10 +353,26 @@ def _canonical(view: _View, block: Hash) -> BlockRef:
     return ref
 
 
+def _known_ref(view: _View, child: Header) -> BlockRef:
+    """The parent of a block, which is on the head's chain."""
+    parent = BlockRef(BlockNumber(child.number - 1), child.parent_hash)
+    if read_hash(view.reader, parent.number) != parent.hash:
+        raise ValueError(f"the parent of block {child.number} ({to_hex(child.hash())}) is not on the head's chain")
+    return parent
+
+
+def _the_head(head: BlockRef) -> str:
+    return f"the head, block {head.number} ({to_hex(head.hash)}),"
+
+
+def _damaged(what: str) -> StorageError:
+    return StorageError(Reason.CORRUPT, f"the database is damaged: {what}")
+
+
 def _check_child(head: BlockRef, header: Header, trie: Trie) -> None:
     name = f"block {header.number} ({to_hex(header.hash())})"
     if header.parent_hash != head.hash or header.number != head.number + 1:
-        raise ValueError(f"{name} is not a child of the head, block {head.number} ({to_hex(head.hash)})")
+        raise ValueError(f"{name} is not a child of block {head.number} ({to_hex(head.hash)})")
     if trie.root() != header.state_root:
         raise ValueError(
             f"{name} commits to the state root {to_hex(header.state_root)}, "

@@ -6,12 +6,11 @@ keeps every replaced value by storage key and block number, and so reads any sta
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import merge
 from threading import Lock
 from typing import Final
 
-from runtime.interface.state import StateReader
 from runtime.primitives import BlockNumber, BlockRef, Hash
 from storage.columns import (
     STATE,
@@ -188,9 +187,8 @@ def state_writes(changes: Changes) -> list[Write]:
     return [(STATE + key, value) for key, value in changes]
 
 
-def replaced_by(state: StateReader, changes: Changes) -> Undo:
-    """What `changes` are going to replace."""
-    get = state.get
+def replaced_by(get: Callable[[bytes], bytes | None], changes: Changes) -> Undo:
+    """What `changes` are going to replace in the state that `get` reads."""
     return {key: get(key) for key, _ in changes}
 
 

@@ -35,7 +35,7 @@ def history(blocks: Sequence[Changes]) -> tuple[MemoryStore, list[dict[bytes, by
     store, states = MemoryStore(), [dict[bytes, bytes]()]
     for number, changes in enumerate(blocks, 1):
         ordered = sorted(changes.items())
-        undo = replaced_by(HeadState(store.snapshot()), ordered)
+        undo = replaced_by(HeadState(store.snapshot()).get, ordered)
         store.write(
             [
                 *state_writes(ordered),
