@@ -211,9 +211,10 @@ class ChainDatabase:
             floor = BlockNumber(max(floor, parent.number - self._pruning))
         finalized = parent if final else view.finalized
         writes = [
+            # First, since the last write of a key counts: what enters may have been a side block until now.
+            *self._forgotten_sides(view, BlockNumber(max(floor, finalized.number))),
             *done.writes,
             *((undo_key(BlockNumber(number)), None) for number in range(view.floor + 1, floor + 1)),
-            *self._forgotten_sides(view, BlockNumber(max(floor, finalized.number))),
             (HEAD, Head(parent, floor).encode()),
         ]
         if final:
