@@ -78,6 +78,15 @@ class TransactionPool:
         """Return the bytes of the ready transactions, in the same order."""
         return [entry.valid.prepared.raw for entry in self._contents.order.in_order()]
 
+    def hashes(self) -> list[Hash]:
+        """Return the hashes of the ready transactions, in the same order."""
+        return [entry.hash for entry in self._contents.order.in_order()]
+
+    def get(self, extrinsic: Hash) -> ValidTransaction | None:
+        """Return a transaction that is here, ready or future."""
+        entry = self._contents.entries.get(extrinsic)
+        return None if entry is None else entry.valid
+
     def next_nonce(self, account: AccountId, chain_nonce: Nonce) -> Nonce:
         """Return the first nonce, from the chain's next one on, that no transaction of `account` here has."""
         queue = self._contents.queues.get(account)

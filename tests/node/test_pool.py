@@ -40,6 +40,13 @@ class TestComingIn:
         assert added == Added(TransactionState.READY, (hash_of(valid("a", 1)), hash_of(valid("a", 2))))
         assert ready(pool) == [valid("a", 0), valid("a", 1), valid("a", 2)]
 
+    def test_what_is_here_is_found_by_its_hash_and_the_ready_ones_are_listed(self) -> None:
+        pool = TransactionPool()
+        add_all(pool, valid("b", 0), valid("a", 0), valid("a", 2))
+        assert pool.hashes() == [hash_of(valid("b", 0)), hash_of(valid("a", 0))]
+        assert pool.get(hash_of(valid("a", 2))) == valid("a", 2)
+        assert pool.get(hash_of(valid("a", 1))) is None
+
     def test_has_ready_does_not_count_futures(self) -> None:
         pool = TransactionPool()
         pool.add(valid("a", 1), Nonce(0))
