@@ -34,6 +34,8 @@ class Timing:
     """One frame to one peer; a peer that takes longer is cut off."""
     handler: float = 10.0
     """The node's answer to one request."""
+    verdict: float = 5.0
+    """The node's verdict on one gossip message."""
     keepalive: float = 5.0
     """A ping each so often; a peer not heard of for three of them is gone."""
     dial_backoff: float = 1.0
@@ -75,6 +77,8 @@ class NetworkConfig:
     """The requests that peers may make."""
     max_requests: int = 16
     """Requests of one peer being answered at the same time; more are refused."""
+    max_verdicts: int = 32
+    """Gossip messages of one peer whose verdict is awaited at the same time; with so many its gossip is not read."""
     max_handshake: int = 4 * KIB
     max_gossip: int = 256 * KIB
     gossip_rate: Rate = Rate(500, 10 * MIB)

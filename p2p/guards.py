@@ -12,7 +12,8 @@ The version is pinned; when it changes, `tests/p2p/test_guards.py` says which of
 5. Every write of a frame has a deadline and is never cut in the middle (`GuardedYamux`); reading is watched over by the
    keepalive of `p2p.requests`.
 6. Scores and bans are ours (`p2p.peers`).
-7. A message is validated once, however many peers pass it on at the same time.
+7. A message is validated once, however many peers pass it on at the same time; what one peer sends holds up neither
+   others nor its own control traffic (`p2p.validation`); a forged copy does not stand in for the message.
 8. The receive window of the multiplexer is enforced: libp2p only logs a peer that sends more than it may.
 9. Two tasks never write to one gossip stream: replays and flushes that libp2p starts by itself would tear frames apart.
 10. What a peer can make libp2p remember is bounded: topics of control messages, unsent messages, message statistics.
@@ -42,6 +43,7 @@ from p2p.budget import Budget, Budgets
 from p2p.config import NetworkConfig
 from p2p.faults import Faults
 from p2p.network import Misbehaviour, PeerId, Verdict
+from p2p.validation import Deliver, Validation
 
 YAMUX: Final = TProtocol(YAMUX_ID)
 MAX_BUFFERED: Final = 20 * 1024 * 1024
@@ -249,7 +251,7 @@ class GuardedPubsub(Pubsub):
         report: Report,
         budgets: Budgets,
         admitted: Callable[[PeerId], bool],
-        deliver: Callable[[str, bytes, PeerId], Verdict],
+        deliver: Deliver,
     ) -> None:
         # What one RPC may hold: a message of the largest size and its envelope, or several small ones.
         super().__init__(
@@ -264,8 +266,7 @@ class GuardedPubsub(Pubsub):
         self._report = report
         self._budgets = budgets
         self._admitted = admitted
-        self._deliver = deliver
-        self._in_flight: set[bytes] = set()
+        self._validation = Validation(deliver, config.max_verdicts, config.timing.verdict, faults)
 
     @property
     def manager(self) -> Any:
@@ -302,13 +303,27 @@ class GuardedPubsub(Pubsub):
         else:
             for subscription in rpc.subscriptions:
                 self.handle_subscription(peer_id, subscription)
-        if rpc.publish and self._admitted(peer):
-            for message in rpc.publish:
-                await self.push_msg(peer_id, message)
         if rpc.HasField("control"):
             self._bound_control(rpc.control)
             rpc.ClearField("senderRecord")
             await self.router.handle_rpc(rpc, peer_id)
+        for message in rpc.publish:
+            await self._take_message(peer_id, peer, message)
+
+    async def _take_message(self, peer_id: ID, peer: PeerId, msg: rpc_pb2.Message) -> None:
+        """Has a message validated beside everything else, as soon as its peer has a place for it."""
+        if not self._admitted(peer) or self._is_known(msg):
+            return
+        leave_place = await self._validation.take_place(peer)
+
+        async def validate() -> None:
+            try:
+                if self._admitted(peer):
+                    await self.push_msg(peer_id, msg)
+            finally:
+                leave_place()
+
+        self.manager.run_task(validate)
 
     def _bound_control(self, control: rpc_pb2.ControlMessage) -> None:
         """Leaves what concerns our topics, a bounded number of message ids, and no addresses to dial."""
@@ -328,25 +343,28 @@ class GuardedPubsub(Pubsub):
         for iwant in control.iwant:
             del iwant.messageIDs[_MAX_IDS:]
 
+    def _is_known(self, msg: rpc_pb2.Message) -> bool:
+        return self._msg_id_constructor(msg) in self._validation or self._is_msg_seen(msg)
+
     async def push_msg(self, msg_forwarder: ID, msg: rpc_pb2.Message) -> None:
         """Validates a message once, then passes it on."""
         forwarder = PeerId(str(msg_forwarder))
-        msg_id = self._msg_id_constructor(msg)
-        if msg_id in self._in_flight or self._is_msg_seen(msg):
-            return
-        self._in_flight.add(msg_id)
+        own = msg_forwarder == self.my_id
         try:
-            accepted = msg_forwarder == self.my_id or self._accepts(forwarder, msg)
-            self._mark_msg_seen(msg)
+            # A forged copy of a message is not remembered: it would stand in for the message.
+            if self._is_known(msg) or not (own or self._is_sound(forwarder, msg)):
+                return
+            with self._validation.in_flight(self._msg_id_constructor(msg)):
+                accepted = own or await self._accepts(forwarder, msg)
+                self._mark_msg_seen(msg)
             if accepted:
                 await self.router.publish(msg_forwarder, msg)
         except Exception as error:
             self._faults.caught("gossip message", error, forwarder)
             self._report(forwarder, Misbehaviour.BAD_MESSAGE, f"a gossip message failed: {type(error).__name__}")
-        finally:
-            self._in_flight.discard(msg_id)
 
-    def _accepts(self, forwarder: PeerId, msg: rpc_pb2.Message) -> bool:
+    def _is_sound(self, forwarder: PeerId, msg: rpc_pb2.Message) -> bool:
+        """Whether a message is one of ours to judge, within bounds, and by who it says."""
         topics = list(msg.topicIDs)
         if len(topics) != 1 or topics[0] not in (self.allowed_topics or ()):
             return False
@@ -358,9 +376,12 @@ class GuardedPubsub(Pubsub):
         if not signature_validator(msg):
             self._report(forwarder, Misbehaviour.BAD_MESSAGE, "a gossip message with a wrong signature")
             return False
-        verdict = self._deliver(topics[0], msg.data, forwarder)
+        return True
+
+    async def _accepts(self, forwarder: PeerId, msg: rpc_pb2.Message) -> bool:
+        verdict = await self._validation.verdict(msg.topicIDs[0], msg.data, forwarder)
         if verdict is Verdict.REJECT:
-            self._report(forwarder, Misbehaviour.BAD_MESSAGE, f"a false message on {topics[0]}")
+            self._report(forwarder, Misbehaviour.BAD_MESSAGE, f"a false message on {msg.topicIDs[0]}")
         return verdict is Verdict.ACCEPT
 
     async def handle_sending_messages(self, peer_id: ID, stream: INetStream, queue: RpcQueue) -> None:

@@ -251,10 +251,10 @@ class Libp2pNetwork(Network):
             if published % _YIELD_AFTER == 0:
                 await trio.lowlevel.checkpoint()
 
-    def _deliver(self, name: str, payload: bytes, peer: PeerId) -> Verdict:
+    async def _deliver(self, name: str, payload: bytes, peer: PeerId) -> Verdict:
         assert self._handler is not None
         try:
-            return self._handler.on_gossip(self._topics[name], payload, peer)
+            return await self._handler.on_gossip(self._topics[name], payload, peer)
         except Exception as error:
             # Ours, or theirs? A handler that raises says neither, so nobody is blamed and nothing passed on.
             self._faults.caught(f"{self._topics[name]} gossip handler", error, peer)

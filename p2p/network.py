@@ -8,7 +8,9 @@ a node may rely on stands here:
   is called once for each `on_peer` that returned. In between, and only then, it is in `Network.peers()`, can be
   asked, and its requests and its gossip reach the node. It may come back later: then the two are called anew.
 - Gossip is lossy, unordered, and may reach a node over several peers; it is handed to the node once (within a memory of
-  two minutes), never back to the node that published it.
+  two minutes), never back to the node that published it. Verdicts are awaited side by side, a bounded number a peer
+  (then reading that peer's gossip waits, and nothing else does); one that takes too long is cancelled, and `IGNORE`.
+  It may still be under way when `on_peer_gone` is called.
 - Requests to a peer are answered in any order. An answer that does not come is `TimedOut`, never a hang.
 - An exception that a handler raises reaches no other peer and never the network: it is logged, counted, and handled as
   a failure of that one message.
@@ -134,8 +136,8 @@ class NetworkHandler(Protocol):
     def on_peer_gone(self, peer: PeerId) -> None:
         """A peer that `on_peer` had taken is no longer there; requests under way to it fail with `PeerGone`."""
 
-    def on_gossip(self, topic: Topic, payload: bytes, from_peer: PeerId) -> Verdict:
-        """A gossip message, from the peer that passed it on (not: made it). Must return at once."""
+    async def on_gossip(self, topic: Topic, payload: bytes, from_peer: PeerId) -> Verdict:
+        """A gossip message, from the peer that passed it on (not: made it). Others get it after `ACCEPT` only."""
 
     async def on_request(self, peer: PeerId, kind: int, payload: bytes) -> bytes:
         """The answer to a peer's request; `Refuse` becomes the peer's `Refused`. Cancelled if it takes too long."""

@@ -2,10 +2,12 @@
 
 import os
 import signal
+import time
 from typing import Any
 
 import pytest
 
+from tests.p2p.children import DEADLINE
 from tests.p2p.conftest import Nodes
 
 ECHO, MISSING, RAISE, SLEEP, LARGE = 1, 2, 3, 4, 5
@@ -83,6 +85,22 @@ def test_a_port_that_is_taken_is_named_before_anything_starts(nodes: Nodes) -> N
     second = nodes.begin("node.py", {"seed": "22" * 32, "listen": [address]})
     assert second.wait("in use") == {"event": "in use", "message": f"{address} is in use"}
     assert second.stop() == 4
+
+
+def test_a_verdict_that_does_not_come_holds_up_nothing(nodes: Nodes) -> None:
+    alice = nodes.start("alice", timing={"verdict": 1.0})
+    bob = nodes.start("bob", alice)
+    bob.wait("peer", peer=alice.peer)
+    bob.do("publish", topic="blocks", payload=b"hang".hex())
+    alice.wait("hanging", peer=bob.peer)
+    bob.do("publish", topic="blocks", payload="01")
+    assert alice.wait("gossip", start="01")["peer"] == bob.peer
+    assert bob.ask("request", "answer", peer=alice.peer, kind=ECHO, payload="02")["start"] == "02"
+    until = time.monotonic() + DEADLINE
+    while not alice.ask("status", "status")["faults"].get("gossip verdict too late"):
+        assert time.monotonic() < until
+    # Late is not false: nobody is blamed.
+    assert "misbehaviour: bad message" not in alice.ask("status", "status")["faults"]
 
 
 def test_places_are_limited(nodes: Nodes) -> None:

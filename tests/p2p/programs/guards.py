@@ -54,6 +54,7 @@ TOPIC = "/test/blocks/1"
 PLENTY = Rate(1e9, 1e12)
 OTHER = create_new_key_pair(b"o" * 32)
 OTHER_ID = ID.from_pubkey(OTHER.public_key)
+THIRD_ID = ID.from_pubkey(create_new_key_pair(b"t" * 32).public_key)
 MESH = {"protocols": [PROTOCOL_ID_V11], "degree": 6, "degree_low": 4, "degree_high": 12}
 PLAIN_MESH = {**MESH, "spam_protection_enabled": False, "adaptive_gossip_enabled": False}
 
@@ -109,15 +110,18 @@ class FakeStream:
 class Gossip:
     """A pubsub service that runs without a network."""
 
-    def __init__(self, guarded: bool, deliver: Callable[[bytes], Verdict] = lambda data: Verdict.ACCEPT) -> None:
+    def __init__(self, guarded: bool, deliver: Callable[[bytes], Awaitable[Verdict]] | None = None) -> None:
         self.reports = Reports()
         host = new_host(create_new_key_pair(b"h" * 32))
         self.delivered: list[bytes] = []
         config = NetworkConfig(bytes(32), bytes(32))
 
-        def on_message(topic: str, data: bytes, peer: PeerId) -> Verdict:
+        async def on_message(topic: str, data: bytes, peer: PeerId) -> Verdict:
             self.delivered.append(data)
-            return deliver(data)
+            return Verdict.ACCEPT if deliver is None else await deliver(data)
+
+        async def validate(peer: ID, message: rpc_pb2.Message) -> bool:
+            return await on_message(TOPIC, message.data, PeerId(str(peer))) is Verdict.ACCEPT
 
         self.mesh: GossipSub
         self.pubsub: Pubsub
@@ -139,9 +143,7 @@ class Gossip:
         else:
             self.mesh = GossipSub(**PLAIN_MESH)
             self.pubsub = Pubsub(host, self.mesh, allowed_topics={TOPIC})
-            self.pubsub.set_topic_validator(
-                TOPIC, lambda peer, msg: on_message(TOPIC, msg.data, PeerId(str(peer))) is Verdict.ACCEPT, False
-            )
+            self.pubsub.set_topic_validator(TOPIC, validate, True)
 
     @asynccontextmanager
     async def running(self) -> Any:
@@ -226,10 +228,15 @@ async def undecodable_key(guarded: bool) -> Any:
 async def raising_validator(guarded: bool) -> Any:
     """Does a validator that raises end in an exception?"""
 
-    def fails(data: bytes) -> Verdict:
+    def fails(*message: object) -> bool:
         raise RuntimeError("a defect")
 
-    async with Gossip(guarded, fails).running() as gossip:
+    async def fails_later(data: bytes) -> Verdict:
+        raise RuntimeError("a defect")
+
+    async with Gossip(guarded, fails_later).running() as gossip:
+        if not guarded:
+            gossip.pubsub.set_topic_validator(TOPIC, fails, False)
         await gossip.pubsub.push_msg(OTHER_ID, signed(b"x"))
         return "alive"
 
@@ -247,7 +254,7 @@ class _Handler:
     def on_peer_gone(self, peer: PeerId) -> None:
         return
 
-    def on_gossip(self, topic: Topic, payload: bytes, from_peer: PeerId) -> Verdict:
+    async def on_gossip(self, topic: Topic, payload: bytes, from_peer: PeerId) -> Verdict:
         return Verdict.ACCEPT
 
     async def on_request(self, peer: PeerId, kind: int, payload: bytes) -> bytes:
@@ -438,22 +445,64 @@ async def window_ignored(guarded: bool) -> Any:
 @check()
 async def same_message_twice_at_once(guarded: bool) -> Any:
     """How often is a message validated that two peers pass on at the same time?"""
-    async with Gossip(guarded).running() as gossip:
-        if not guarded:
-            calls = []
 
-            async def slow(peer: ID, msg: Any) -> bool:
-                calls.append(msg.data)
-                await trio.sleep(0.05)
-                return True
+    async def slow(data: bytes) -> Verdict:
+        await trio.sleep(0.05)
+        return Verdict.ACCEPT
 
-            gossip.pubsub.set_topic_validator(TOPIC, slow, True)
-            gossip.delivered = calls
+    async with Gossip(guarded, slow).running() as gossip:
         message = signed(b"x")
         async with trio.open_nursery() as nursery:
             for _ in range(3):
                 nursery.start_soon(gossip.pubsub.push_msg, OTHER_ID, message)
         return len(gossip.delivered)
+
+
+@check()
+async def verdicts_that_do_not_come(guarded: bool) -> Any:
+    """Of a hundred messages of one peer: how many are waited for? Is the message of another one looked at meanwhile?"""
+
+    async def hang(data: bytes) -> Verdict:
+        return await trio.sleep_forever() if data == b"hang" else Verdict.ACCEPT
+
+    async with Gossip(guarded, hang).running() as gossip, trio.open_nursery() as nursery:
+        many = [rpc_bytes(rpc_pb2.RPC(publish=[signed(b"hang", number)])) for number in range(100)]
+        nursery.start_soon(gossip.pubsub.continuously_read_stream, FakeStream(*many))
+        await trio.testing.wait_all_tasks_blocked()
+        waiting = len(gossip.delivered)
+        other = FakeStream(rpc_bytes(rpc_pb2.RPC(publish=[signed(b"honest", 100)])))
+        other.muxed_conn = type("Conn", (), {"peer_id": THIRD_ID, "is_closed": False})()
+        await gossip.pubsub.continuously_read_stream(other)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+        return [waiting, b"honest" in gossip.delivered]
+
+
+@check()
+async def control_beside_a_verdict(guarded: bool) -> Any:
+    """Is what a peer says about the mesh heard while its message is being looked at?"""
+
+    async def hang(data: bytes) -> Verdict:
+        return await trio.sleep_forever()
+
+    async with Gossip(guarded, hang).running() as gossip:
+        subscription = rpc_pb2.RPC(subscriptions=[rpc_pb2.RPC.SubOpts(subscribe=True, topicid=TOPIC)])
+        await gossip.pubsub.continuously_read_stream(
+            FakeStream(rpc_bytes(rpc_pb2.RPC(publish=[signed(b"x")])), rpc_bytes(subscription))
+        )
+        await trio.testing.wait_all_tasks_blocked()
+        return [len(gossip.delivered), OTHER_ID in gossip.pubsub.peer_topics.get(TOPIC, ())]
+
+
+@check()
+async def forged_copy_first(guarded: bool) -> Any:
+    """What is delivered of a forged copy and then the message it copies?"""
+    async with Gossip(guarded).running() as gossip:
+        forged = signed(b"real")
+        forged.data = b"forged"
+        await gossip.pubsub.push_msg(THIRD_ID, forged)
+        await gossip.pubsub.push_msg(THIRD_ID, signed(b"real"))
+        return [data.decode() for data in gossip.delivered]
 
 
 @check()

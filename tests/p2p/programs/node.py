@@ -81,12 +81,15 @@ class Node:
     def on_peer_gone(self, peer: PeerId) -> None:
         say("gone", peer=peer)
 
-    def on_gossip(self, topic: Topic, payload: bytes, from_peer: PeerId) -> Verdict:
+    async def on_gossip(self, topic: Topic, payload: bytes, from_peer: PeerId) -> Verdict:
         if topic is Topic.TRANSACTIONS:
             self.transactions.update(split(payload))
             return Verdict.ACCEPT
         if payload == b"raise":
             raise RuntimeError("a defect in on_gossip")
+        if payload == b"hang":
+            say("hanging", peer=from_peer)
+            await trio.sleep_forever()
         say("gossip", topic=topic, size=len(payload), start=payload[:32].hex(), peer=from_peer)
         return {b"false": Verdict.REJECT, b"stale": Verdict.IGNORE}.get(payload[:5], Verdict.ACCEPT)
 
