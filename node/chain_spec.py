@@ -22,6 +22,7 @@ from pallets.construct import SPEC_VERSION, ChainConstants, construct_runtime
 from pallets.matrix_factorization.config import MAX_TITLE_BYTES, Config
 from pallets.matrix_factorization.fixed_point import RatingScale, RatingScaleError
 from pallets.matrix_factorization.parameters import ModelParameters, ParameterError
+from pallets.producers.config import Config as ProducersConfig
 from pallets.system.pallet import SS58_PREFIX
 from runtime.executive import Runtime
 from runtime.header import MAX_BODY_BYTES, DigestItem, DigestKind, Header
@@ -93,12 +94,14 @@ class _NoState:
 
 def constants(spec: ChainSpec) -> ChainConstants:
     """What the runtime takes from a specification."""
+    ring = spec.ring if spec.sealing is Sealing.RING else ()
     return ChainConstants(
         genesis_time=spec.genesis_time,
         minimum_period=spec.minimum_period,
         items=spec.items,
         limits=spec.limits,
         matrix_factorization=spec.matrix_factorization,
+        producers=ProducersConfig(spec.slot_duration, ring),
     )
 
 
@@ -171,6 +174,7 @@ def _spec(document: Section) -> ChainSpec:
     first, rating, limits = (document.section(name) for name in ("genesis", "rating", "limits"))
     scale = _scale(document, rating)
     config = _config(document.section("model"), scale, limits)
+    sealing = _one_of(document, "sealing", Sealing)
     document.section("consensus").end()
     spec = ChainSpec(
         name=_name(document),
@@ -178,10 +182,10 @@ def _spec(document: Section) -> ChainSpec:
         chain_type=_one_of(document, "chainType", ChainType),
         genesis_time=first.integer("timestamp", 0, _MAX_TIME),
         items=_titles(first, config.max_items),
-        ring=_ring(first),
+        ring=_ring(first, sealing),
         boot_nodes=_boot_nodes(document),
         properties=_properties(document.section("properties")),
-        sealing=_one_of(document, "sealing", Sealing),
+        sealing=sealing,
         slot_duration=document.integer("slotDurationMs", 100, 60_000, 2_000),
         rating_labels=_labels(rating.section("labels"), scale),
         matrix_factorization=config,
@@ -283,8 +287,11 @@ def _titles(section: Section, most: int) -> tuple[str, ...]:
     return tuple(titles)
 
 
-def _ring(section: Section) -> tuple[AccountId, ...]:
+def _ring(section: Section, sealing: Sealing) -> tuple[AccountId, ...]:
+    """Who takes turns first."""
     texts = section.texts("ring")
+    if sealing is Sealing.RING and not texts:
+        section.fail("ring", "must name a producer, as the chain is sealed by a ring")
     if len(texts) > _MAX_RING:
         section.fail("ring", f"there are {len(texts)}, at most {_MAX_RING} are allowed")
     ring: list[AccountId] = []

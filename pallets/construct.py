@@ -7,6 +7,9 @@ from pallets.matrix_factorization.frozen import learn_frozen
 from pallets.matrix_factorization.pallet import matrix_factorization_pallet
 from pallets.matrix_factorization.storage import Model
 from pallets.matrix_factorization.view import build_view
+from pallets.producers.config import NO_RING
+from pallets.producers.config import Config as ProducersConfig
+from pallets.producers.pallet import producers_pallet
 from pallets.system.pallet import SYSTEM, System
 from pallets.timestamp.pallet import timestamp_pallet
 from runtime.executive import Runtime
@@ -36,6 +39,7 @@ class ChainConstants:
     items: tuple[str, ...]
     limits: BlockLimits
     matrix_factorization: Config
+    producers: ProducersConfig = NO_RING
 
 
 def construct_runtime(constants: ChainConstants) -> Runtime:
@@ -49,6 +53,7 @@ def construct_runtime(constants: ChainConstants) -> Runtime:
         (
             SYSTEM,
             timestamp_pallet(constants.genesis_time, constants.minimum_period),
+            producers_pallet(constants.producers, constants.genesis_time),
             matrix_factorization_pallet(config, constants.items),
         ),
         empty_view=build_view(config, Model(digest=nothing.digest), nothing, [], 0, None),

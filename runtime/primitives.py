@@ -11,6 +11,7 @@ Hash = NewType("Hash", bytes)
 AccountId = NewType("AccountId", bytes)
 BlockNumber = NewType("BlockNumber", int)
 Nonce = NewType("Nonce", int)
+Slot = NewType("Slot", int)
 
 HASH_LENGTH: Final = 32
 ACCOUNT_LENGTH: Final = 32

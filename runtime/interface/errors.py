@@ -103,6 +103,10 @@ class BlockFault(StrEnum):
     INHERENT_MISPLACED = "InherentMisplaced"
     BAD_EXTRINSIC = "BadExtrinsic"
     BAD_TIMESTAMP = "BadTimestamp"
+    BAD_CLAIM = "BadClaim"
+    BAD_SEAL = "BadSeal"
+    WRONG_SLOT = "WrongSlot"
+    WRONG_AUTHOR = "WrongAuthor"
     EXTRINSICS_ROOT = "ExtrinsicsRootMismatch"
     STATE_ROOT = "StateRootMismatch"
 

@@ -4,7 +4,7 @@
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar, cast
 
-from runtime.primitives import ACCOUNT_LENGTH, HASH_LENGTH, AccountId, BlockNumber, Hash, Nonce
+from runtime.primitives import ACCOUNT_LENGTH, HASH_LENGTH, AccountId, BlockNumber, Hash, Nonce, Slot
 from runtime.scale.reader import Reader, ScaleError, check_length, encode_compact
 
 T = TypeVar("T")
@@ -221,3 +221,4 @@ H256: Final = cast("Codec[Hash]", FixedBytes(HASH_LENGTH, ("primitive_types", "H
 ACCOUNT_ID: Final = cast("Codec[AccountId]", FixedBytes(ACCOUNT_LENGTH, ("sp_core", "crypto", "AccountId32")))
 BLOCK_NUMBER: Final = cast("Codec[BlockNumber]", U32)
 NONCE: Final = cast("Codec[Nonce]", U32)
+SLOT: Final = cast("Codec[Slot]", U64)

@@ -31,6 +31,8 @@ from pallets.matrix_factorization.fixed_point import RatingScale
 from pallets.matrix_factorization.genesis import PARAMETERS, parameters_of
 from pallets.matrix_factorization.parameters import ModelParameters
 from pallets.matrix_factorization.storage import ITEM_COUNT, ITEMS
+from pallets.producers.config import Config as ProducersConfig
+from pallets.producers.storage import BLOCK_SLOT, RING
 from pallets.timestamp.pallet import NOW
 from runtime.crypto import Scheme
 from runtime.executive import BASE_EXTRINSIC_WEIGHT
@@ -253,6 +255,10 @@ BAD_MEMBERS: list[tuple[Callable[[Document], None], str]] = [
         change("genesis", "ring", to=["0x" + "11" * 32, "0x" + "11" * 32]),
         "genesis.ring[1]: the account occurs twice",
     ),
+    (
+        change("sealing", to="ring"),
+        "genesis.ring: must name a producer, as the chain is sealed by a ring",
+    ),
     (change("genesis", "ring", to=["x"] * 1_025), "genesis.ring: there are 1025, at most 1024 are allowed"),
     (change("bootNodes", to="x"), 'bootNodes: must be a list, not "x"'),
     (change("bootNodes", to=["x"]), 'bootNodes[0]: "x" is no address such as /ip4/1.2.3.4/tcp/30333'),
@@ -430,6 +436,7 @@ def documents(draw: st.DrawFn) -> Document:
     accounts = st.binary(min_size=32, max_size=32).map(lambda data: "0x" + data.hex())
     heights = draw(st.lists(st.integers(0, 2**32 - 1), max_size=3, unique=True))
     labels = draw(st.lists(st.sampled_from(["bad", "fair", "good", "1.5", "★"]), unique=True, max_size=3))
+    sealing = draw(st.sampled_from(Sealing))
     titles = st.text(st.characters(exclude_categories=["Cs"]), max_size=32)
     return {
         "name": draw(st.text(st.sampled_from("aé b-"), min_size=1, max_size=128)),
@@ -438,11 +445,11 @@ def documents(draw: st.DrawFn) -> Document:
         "genesis": {
             "timestamp": draw(st.integers(0, 2**53 - 1)),
             "items": draw(st.lists(titles, max_size=4)),
-            "ring": draw(st.lists(accounts, max_size=3, unique=True)),
+            "ring": draw(st.lists(accounts, min_size=sealing is Sealing.RING, max_size=3, unique=True)),
         },
         "bootNodes": draw(st.lists(st.just("/ip4/192.0.2.1/tcp/30333"), max_size=2)),
         "properties": {"ss58Format": 42, "tokenDecimals": draw(st.integers(0, 255)), "tokenSymbol": "UNIT"},
-        "sealing": draw(st.sampled_from([sealing.value for sealing in Sealing])),
+        "sealing": sealing.value,
         "slotDurationMs": draw(st.integers(100, 60_000)),
         "rating": {
             "min": low,
@@ -524,6 +531,8 @@ def test_the_runtime_takes_its_constants_from_the_spec() -> None:
     assert taken.items == ()
     assert taken.limits == spec.limits
     assert taken.matrix_factorization == spec.matrix_factorization
+    assert constants(replace(spec, sealing=Sealing.INTERVAL)).producers == ProducersConfig(2_000)
+    assert constants(replace(spec, sealing=Sealing.RING)).producers == ProducersConfig(2_000, (account("Alice"),))
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -587,6 +596,21 @@ def test_what_decides_about_no_block_is_not_committed_to(apply: Callable[[Docume
     value = document()
     apply(value)
     assert genesis(parse(value)).header == genesis(load_spec("dev")).header
+
+
+def test_a_ring_is_a_rule_of_its_own() -> None:
+    value = document("local")
+    pairs = []
+    for sealing in ("instant", "interval", "ring"):
+        value["sealing"] = sealing
+        pairs.append(genesis(parse(value)))
+    instant, interval, ring = pairs
+    assert instant.header == interval.header != ring.header
+    others, ours = Pairs(interval.state), Pairs(ring.state)
+    assert (RING.find(others), BLOCK_SLOT.find(others)) == (None, None), "the ring in the file is of no consequence"
+    assert RING.find(ours) == tuple(account(name) for name in ("Alice", "Bob", "Charlie"))
+    assert BLOCK_SLOT.find(ours) == 1_735_689_600_000 // 2_000
+    assert {key for key, _ in ring.state} - {key for key, _ in interval.state} == {RING.key, BLOCK_SLOT.key}
 
 
 def test_rules_that_the_state_does_not_say_are_in_the_digest() -> None:

@@ -142,6 +142,7 @@ def test_the_pallets_have_their_places() -> None:
     assert [(pallet.index, pallet.name) for pallet in runtime.pallets] == [
         (0, "System"),
         (3, "Timestamp"),
+        (5, "Producers"),
         (8, "MatrixFactorization"),
     ]
     assert runtime.inherents == {b"\x03\x00"}

@@ -7,6 +7,8 @@ from pallets.construct import ChainConstants, construct_runtime
 from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.fixed_point import RatingScale
 from pallets.matrix_factorization.view import ModelView, derive_view
+from pallets.producers.config import NO_RING
+from pallets.producers.config import Config as ProducersConfig
 from runtime.crypto import KeyPair, Scheme
 from runtime.executive import BlockOutcome, Runtime
 from runtime.extrinsic import IMMORTAL, Era, sign_extrinsic
@@ -60,6 +62,7 @@ class SmallChain:
     config: Config = field(default_factory=lambda: Config(LIKES))
     items: tuple[str, ...] = tuple("abcdefghijklmnop")
     limits: BlockLimits = LIMITS
+    producers: ProducersConfig = NO_RING
     runtime: Runtime = field(init=False)
     state: MemoryState = field(init=False)
     trie: Trie = field(init=False)
@@ -70,7 +73,7 @@ class SmallChain:
     time: int = 0
 
     def __post_init__(self) -> None:
-        constants = ChainConstants(0, 1, self.items, self.limits, self.config)
+        constants = ChainConstants(0, 1, self.items, self.limits, self.config, self.producers)
         self.runtime = construct_runtime(constants)
         overlay = Overlay(MemoryState())
         self.runtime.build_genesis(overlay)

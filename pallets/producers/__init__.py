@@ -1,0 +1,1 @@
+"""Pallet Producers: who makes the block of which slot."""
