@@ -19,8 +19,8 @@ from runtime.primitives import AccountId, BlockNumber, Hash, Slot, blake2b_256, 
 TARGET = Path(__file__).parents[1] / "tests" / "vectors" / "sealed_headers.json"
 SOURCE = (
     "made by this project; a message is `domain`, `genesis` and `unsealed_hash` one after the other, a seal is the "
-    "author's ed25519 signature over it. A header is good if it follows a block of slot `parent_slot` whose state has `ring`; "
-    "`fault` is the rule that a bad one breaks. Slot s belongs to member s mod n"
+    "author's ed25519 signature over it. A header is good if it follows a block of slot `parent_slot` whose state has "
+    "`ring`; `fault` is the rule that a bad one breaks. Slot s belongs to member s mod n"
 )
 SEEDS = [bytes([number]) * 32 for number in (1, 2, 3)]
 PAIRS = [KeyPair.from_seed(Scheme.ED25519, seed) for seed in SEEDS]
