@@ -33,8 +33,7 @@ class ProducersHooks(Hooks):
         ring, parent = RING.get(state), BLOCK_SLOT.get(state)
         check_turn(claim, ring, parent)
         for member in skipped(ring, parent, claim.slot):
-            if member != claim.author:
-                MISSED.put(state, member, MISSED.get(state, member) + 1)
+            MISSED.put(state, member, MISSED.get(state, member) + 1)
         MISSED.remove(state, claim.author)
         BLOCK_SLOT.put(state, claim.slot)
 
