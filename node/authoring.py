@@ -1,27 +1,23 @@
 """When this node makes a block.
 
-`instant`: as soon as a transaction is ready. `interval`: every so often, transactions or not. While the model has
-something to learn that only the passing of blocks brings (an epoch that is due or pending), `instant` makes empty
-blocks too, slowly, so that a pause between two ratings does not end the epoch.
+`instant`: as soon as a transaction is ready. `interval`: every so often, transactions or not. `ring`: in the slots that
+are this node's turn.
+
+While the model has something to learn that only the passing of blocks brings (an epoch that is due or pending),
+`instant` makes empty blocks too, slowly, so that a pause between two ratings does not end the epoch.
 """
 
 from collections.abc import Awaitable, Callable
-from enum import StrEnum
 
 import trio
+
+from pallets.producers.turns import slot_at, slot_start
+from runtime.primitives import Slot
 
 LEARNING_PAUSE = 0.2
 """Seconds between the empty blocks that `instant` sealing makes while the model is not at rest."""
 
 ProduceBlock = Callable[[], Awaitable[None]]
-
-
-class Sealing(StrEnum):
-    """How blocks come about."""
-
-    INSTANT = "instant"
-    INTERVAL = "interval"
-    RING = "ring"
 
 
 class Bell:
@@ -61,3 +57,21 @@ async def seal_by_interval(produce: ProduceBlock, seconds: float) -> None:
         await trio.sleep_until(due)
         await produce()
         due = max(due + seconds, trio.current_time())
+
+
+async def seal_in_turn(
+    produce: ProduceBlock, is_our_turn: Callable[[Slot], bool], clock: Callable[[], int], duration: int
+) -> None:
+    """Make a block at the beginning of each slot that is ours; times in milliseconds.
+
+    A slot that has begun when this is called is left out: before a restart we may have made its block.
+    """
+    slot = slot_at(clock(), duration)
+    while True:
+        await trio.sleep(max(0, slot_start(Slot(slot + 1), duration) - clock()) / 1_000)
+        now = slot_at(clock(), duration)
+        if now <= slot:
+            continue  # the two clocks do not agree to the millisecond
+        slot = now
+        if is_our_turn(slot):
+            await produce()

@@ -2,17 +2,23 @@
 
 Building and importing run in one thread at a time. Every other thread reads the published `Snapshot`, which never
 changes, and the database, whose readers see whole blocks only.
+
+A block that does not make the best chain better is executed all the same and kept as a side block. When a branch of
+them becomes better than the best chain, the database switches to it in one write, and the model with it.
 """
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final
 
 from node.chain_spec import ChainSpec, genesis
-from pallets.matrix_factorization.frozen import Frozen
-from pallets.matrix_factorization.view import DigestMismatch, ModelView, ReadModel, derive_view
+from node.consensus import Consensus, Template, consensus_of
+from node.fork_choice import HeadFacts, is_better
+from node.forks import MOST_KEPT, BranchState, Forks, SideBlock, Tip
+from node.models import Models
+from pallets.matrix_factorization.view import ModelView, ReadModel
 from pallets.system.storage import NUMBER
 from pallets.timestamp.pallet import NOW, TIME_KEY
 from runtime.executive import (
@@ -23,21 +29,14 @@ from runtime.executive import (
     ValidTransaction,
     check_signature,
 )
-from runtime.header import Block, DigestItem, DigestKind
-from runtime.interface.errors import DispatchError, InvalidReason, InvalidTransaction
+from runtime.header import Block, Header
+from runtime.interface.errors import BlockFault, DispatchError, InvalidBlock, InvalidReason, InvalidTransaction
 from runtime.interface.state import StateReader
-from runtime.primitives import AccountId, BlockRef, Hash
-from storage.chain_db import ChainDatabase
-from storage.errors import Reason, StorageError
+from runtime.primitives import AccountId, BlockNumber, BlockRef, Hash, to_hex
+from storage.chain_db import ChainDatabase, ExecutedBlock
 from storage.kv import KeyValueStore
 
-AUTHOR_ENGINE = b"pow_"
-"""polkadot.js shows the account in a pre-runtime item of this engine as the block's author."""
-
-_MODELS_KEPT = 4
-_CANONICAL_KEPT = 8
-
-T = TypeVar("T")
+_BAD_KEPT: Final = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +50,35 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class NewHead:
-    """A block became the head."""
+class EnteredBlock:
+    """A block that has become part of the best chain; `failed` counts its transactions whose calls failed."""
 
     block: Block
     ref: BlockRef
-    changed_keys: tuple[bytes, ...]
     failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewHead:
+    """The best chain has changed: blocks left it, newest first, and others entered it, oldest first.
+
+    `changed_keys` are the ascending storage keys whose values may differ from before.
+    """
+
+    retracted: tuple[Block, ...]
+    entered: tuple[EnteredBlock, ...]
+    changed_keys: tuple[bytes, ...]
     model_changed: bool
+
+    @property
+    def block(self) -> Block:
+        """The head."""
+        return self.entered[-1].block
+
+    @property
+    def ref(self) -> BlockRef:
+        """The head's number and hash."""
+        return self.entered[-1].ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +89,33 @@ class BuiltBlock:
     refused: tuple[tuple[ValidTransaction, InvalidTransaction], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A block was executed and stored, or was known; `head` says what came of the best chain, if that changed."""
+
+    ref: BlockRef
+    is_new: bool
+    head: NewHead | None = None
+
+
+class UnknownParent(LookupError):
+    """The block before this one is not here."""
+
+    def __init__(self, header: Header) -> None:
+        """Name the parent."""
+        super().__init__(f"the parent {to_hex(header.parent_hash)} of block {header.number} is not known")
+
+
+class TooOld(Exception):
+    """The block would replace what is final, or too long a part of the best chain."""
+
+    def __init__(self, header: Header, limit: BlockNumber) -> None:
+        """Name the block and the height."""
+        super().__init__(f"block {header.number} ({to_hex(header.hash())}) leaves the best chain below block {limit}")
+
+
 class Chain:
-    """The best chain, its state and its model."""
+    """The best chain, its state and its model, and the branches beside it."""
 
     def __init__(self, spec: ChainSpec, runtime: Runtime, database: ChainDatabase) -> None:
         """Derive the model from the head's state."""
@@ -78,13 +123,16 @@ class Chain:
         self.runtime = runtime
         self.config = spec.matrix_factorization
         self.database = database
-        head = database.head()
-        self._models: OrderedDict[Hash, ReadModel] = OrderedDict()
-        self._canonical: OrderedDict[Hash, Frozen] = OrderedDict()
-        self._models_lock = threading.Lock()
-        self._deriving = threading.Lock()
+        genesis_hash = database.hash_at(BlockNumber(0))
+        assert genesis_hash is not None, "a chain has a first block"
+        self.genesis = genesis_hash
+        self.consensus: Consensus = consensus_of(spec, genesis_hash)
+        self._models = Models(self.config)
+        self._forks = Forks()
+        self._bad: OrderedDict[Hash, InvalidBlock] = OrderedDict()
         self._learning = threading.Lock()
-        self._publish(head, self._derive(database.state_at(head.hash)))
+        head = database.head()
+        self._publish(self._models.at(head.hash, lambda: database.state_at(head.hash)))
 
     @classmethod
     def open(cls, spec: ChainSpec, store: KeyValueStore, *, state_pruning: int | None) -> "Chain":
@@ -96,6 +144,52 @@ class Chain:
         header, state, runtime = genesis(spec)
         database = ChainDatabase.open(store, header, state, state_pruning=state_pruning)
         return cls(spec, runtime, database)
+
+    # Looking at it, in any thread.
+
+    def knows(self, block: Hash) -> bool:
+        """Tell whether a block is stored, on the best chain or beside it."""
+        return self.database.header(block) is not None
+
+    def fault_of(self, block: Hash) -> InvalidBlock | None:
+        """Return why a block was found invalid, if it was and that is remembered."""
+        return self._bad.get(block)
+
+    def validator(self, check: SignatureCheck = check_signature) -> TransactionValidator:
+        """Return what judges transactions for the block after the head."""
+        head = self.database.head()
+        return TransactionValidator(self.runtime, self.database.state_at(head.hash), head, check)
+
+    def model_at(self, block: Hash) -> ReadModel:
+        """Return the model at a block of the pruning window; an older one is derived from its state, which takes time.
+
+        Raises:
+            UnknownBlock, StatePruned: see `ChainDatabase.state_at`.
+        """
+        snapshot = self.snapshot
+        if block == snapshot.best.hash:
+            return snapshot.model
+        return self._models.at(block, lambda: self.database.state_at(block)).read()
+
+    def try_extrinsic(self, raw: bytes, block: Hash) -> DispatchError | None:
+        """Apply an extrinsic on top of a block of the pruning window, in vain; return how its call failed, if it did.
+
+        Raises:
+            InvalidTransaction: it may not be in such a block.
+            UnknownBlock, StatePruned: see `ChainDatabase.state_at`.
+        """
+        state = self.database.state_at(block)
+        prepared = self.runtime.prepare(raw)
+        if prepared.signature is None:
+            raise InvalidTransaction(InvalidReason.UNSIGNED)
+        view = self._models.at(block, lambda: state)
+        ref = BlockRef(NUMBER.get(state), block)
+        template = self.consensus.rehearsal(state)
+        execution = self.runtime.open_block(state, ref, view, template.digest)
+        execution.apply_inherents({TIME_KEY: max(template.milliseconds, NOW.get(state) + self.spec.minimum_period)})
+        return execution.apply(prepared)
+
+    # Learning ahead.
 
     @property
     def pending_epoch(self) -> Callable[[], None] | None:
@@ -121,41 +215,25 @@ class Chain:
         if record.is_pending and self.snapshot.best.number + 1 >= record.due:
             self._learn_pending()
 
-    def _derive(self, state: StateReader) -> ModelView:
-        """Derive the model from a state.
-
-        Raises:
-            StorageError: what was learned is not what the chain has.
-        """
-        try:
-            return derive_view(state, self.config, self._learned())
-        except DigestMismatch as error:
-            message = (
-                f"the model derived from the state of block {NUMBER.get(state)} is not the chain's: {error}; "
-                "this machine computes differently, or the database is damaged"
-            )
-            raise StorageError(Reason.CORRUPT, message) from None
-
-    def validator(self, check: SignatureCheck = check_signature) -> TransactionValidator:
-        """Return what judges transactions for the block after the head."""
-        head = self.database.head()
-        return TransactionValidator(self.runtime, self.database.state_at(head.hash), head, check)
+    # Growing, in one thread.
 
     def build(
         self,
         transactions: Iterable[ValidTransaction],
-        author: AccountId,
-        milliseconds: int,
+        template: Template,
         check: SignatureCheck = check_signature,
     ) -> BuiltBlock:
-        """Build a block on the head from as many transactions as fit, in their order, and make it the head."""
+        """Build a block on the head from as many transactions as fit, in their order, and make it the head.
+
+        Raises:
+            InvalidBlock: the template does not fit the head; nothing has changed.
+        """
         self._learn_if_due()
         head = self.database.head()
         state = self.database.state_at(head.hash)
-        digest = (DigestItem(DigestKind.PRE_RUNTIME, AUTHOR_ENGINE, author),)
-        execution = self.runtime.open_block(state, head, self.snapshot.view, digest, check)
+        execution = self.runtime.open_block(state, head, self.snapshot.view, template.digest, check)
         earliest = NOW.get(state) + self.spec.minimum_period
-        execution.apply_inherents({TIME_KEY: max(milliseconds, earliest)})
+        execution.apply_inherents({TIME_KEY: max(template.milliseconds, earliest)})
         refused: list[tuple[ValidTransaction, InvalidTransaction]] = []
         skipped: set[AccountId] = set()
         for transaction in transactions:
@@ -169,102 +247,148 @@ class Chain:
                 skipped.add(transaction.account)
                 if error.reason is not InvalidReason.EXHAUSTS_RESOURCES:
                     refused.append((transaction, error))
-        return BuiltBlock(self._commit(execution.finalize(self.database.head_trie())), tuple(refused))
+        outcome = execution.finalize(self.database.head_trie())
+        block = Block(template.seal(outcome.block.header), outcome.block.extrinsics)
+        return BuiltBlock(self._adopt([self._side_block(block, outcome, state)]), tuple(refused))
 
-    def import_block(self, block: Block, check: SignatureCheck = check_signature) -> NewHead:
-        """Execute somebody else's block on top of the head and make it the head.
+    def import_block(self, block: Block, check: SignatureCheck = check_signature) -> Imported:
+        """Execute somebody else's block and, if that makes a better chain than the best one, switch to it.
 
         Raises:
+            UnknownParent: its parent is not here.
+            TooOld: it forks off where nothing can be taken back.
             InvalidBlock: it breaks a rule; nothing has changed.
         """
-        self._learn_if_due()
-        head = self.database.head()
-        state, trie = self.database.state_at(head.hash), self.database.head_trie()
-        return self._commit(self.runtime.execute_block(block, state, trie, self.snapshot.view, head, check))
-
-    def try_extrinsic(self, raw: bytes, block: Hash) -> DispatchError | None:
-        """Apply an extrinsic on top of a block of the pruning window, in vain; return how its call failed, if it did.
-
-        Raises:
-            InvalidTransaction: it may not be in such a block.
-            UnknownBlock, StatePruned: see `ChainDatabase.state_at`.
-        """
-        state = self.database.state_at(block)
-        prepared = self.runtime.prepare(raw)
-        if prepared.signature is None:
-            raise InvalidTransaction(InvalidReason.UNSIGNED)
-        snapshot = self.snapshot
-        view = snapshot.view if block == snapshot.best.hash else self._derive(state)
-        ref = BlockRef(NUMBER.get(state), block)
-        execution = self.runtime.open_block(state, ref, view)
-        execution.apply_inherents({TIME_KEY: NOW.get(state) + self.spec.minimum_period})
-        return execution.apply(prepared)
+        header = block.header
+        ref = BlockRef(header.number, header.hash())
+        if self.knows(ref.hash):
+            return Imported(ref, is_new=False)
+        if (known := self._bad.get(ref.hash)) is not None:
+            raise known
+        try:
+            side = self._execute(block, self._tip(header), check)
+        except InvalidBlock as fault:
+            self._bad[ref.hash] = fault
+            if len(self._bad) > _BAD_KEPT:
+                self._bad.popitem(last=False)
+            raise
+        best = self.snapshot.best
+        if not is_better(HeadFacts.of(header), HeadFacts(best.hash, best.number)):
+            self.database.store_side_block(block)
+            self._forks.add(side)
+            return Imported(ref, is_new=True)
+        return Imported(ref, is_new=True, head=self._adopt(self._branch(side)))
 
     def revert(self) -> Block:
         """Take the head back; its parent is the head again."""
         block = self.database.revert_head()
         head = self.database.head()
-        self._publish(head, self._derive(self.database.state_at(head.hash)))
+        self._publish(self._models.at(head.hash, lambda: self.database.state_at(head.hash)))
         return block
 
-    def model_at(self, block: Hash) -> ReadModel:
-        """Return the model at a block of the pruning window; an older one is derived from its state, which takes time.
+    def _tip(self, header: Header) -> Tip:
+        """Return the parent of a block, executed again from the disk if need be."""
+        path: list[Block] = []
+        current = header
+        while (tip := self._known_tip(current)) is None:
+            parent = self.database.block(current.parent_hash)
+            if parent is None:
+                raise UnknownParent(current)
+            path.append(parent)
+            current = parent.header
+        for block in reversed(path):
+            side = self._execute(block, tip, check_signature)
+            self._forks.add(side)
+            tip = side.tip
+        return tip
+
+    def _known_tip(self, child: Header) -> Tip | None:
+        """Return the parent of a block, if it is on the best chain or an executed side block."""
+        parent = BlockRef(BlockNumber(child.number - 1), child.parent_hash)
+        side = self._forks.find(parent.hash)
+        if side is not None:
+            return side.tip
+        if child.number == 0 or self.database.hash_at(parent.number) != parent.hash:
+            return None
+        head = self.database.head()
+        if parent == head:
+            state = self.database.state_at(head.hash)
+            return Tip(head, state, self.database.head_trie(), self.snapshot.view)
+        limit = BlockNumber(max(self.database.finalized().number, head.number - MOST_KEPT, self.database.floor()))
+        if parent.number < limit:
+            raise TooOld(child, limit)
+        state = self.database.state_at(parent.hash)
+        return Tip(parent, state, self.database.trie_at(parent.hash), self._models.at(parent.hash, lambda: state))
+
+    def _execute(self, block: Block, parent: Tip, check: SignatureCheck) -> SideBlock:
+        """Run a block on top of its parent.
 
         Raises:
-            UnknownBlock, StatePruned: see `ChainDatabase.state_at`.
+            InvalidBlock: it breaks a rule.
         """
-        model = self._kept(block)
-        if model is not None:
-            return model
-        # One at a time: readers who ask for old blocks must not take the whole machine.
-        with self._deriving:
-            model = self._kept(block)
-            if model is None:
-                model = self._derive(self.database.state_at(block)).read()
-                self._keep(block, model)
-        return model
+        if block.header.number != parent.ref.number + 1:
+            detail = f"block {block.header.number} follows block {parent.ref.number}"
+            raise InvalidBlock(BlockFault.WRONG_NUMBER, detail)
+        self.consensus.check(block.header, parent.state)
+        if parent.ref == self.snapshot.best:
+            self._learn_if_due()
+        outcome = self.runtime.execute_block(block, parent.state, parent.trie, parent.view, parent.ref, check)
+        return self._side_block(block, outcome, parent.state)
 
-    def _kept(self, block: Hash) -> ReadModel | None:
-        """Return a remembered model, and note that it was asked for."""
-        with self._models_lock:
-            model = self._models.get(block)
-            if model is not None:
-                self._models.move_to_end(block)
-            return model
-
-    def _learned(self) -> dict[Hash, Frozen]:
-        """Return the canonical models at hand, by digest."""
-        with self._models_lock:
-            return dict(self._canonical)
-
-    def _commit(self, outcome: BlockOutcome) -> NewHead:
-        """Write a block that ran, then publish it."""
+    def _side_block(self, block: Block, outcome: BlockOutcome, parent: StateReader) -> SideBlock:
         view = outcome.view
         assert isinstance(view, ModelView)
-        before = self.snapshot.view.record
-        self.database.commit(outcome.block, outcome.changes, outcome.trie, final=True)
+        executed = ExecutedBlock(block, outcome.changes, outcome.trie)
+        tip = Tip(executed.ref, BranchState(parent, outcome.changes), outcome.trie, view)
+        return SideBlock(executed, tip, sum(error is not None for error in outcome.errors))
+
+    def _branch(self, tip: SideBlock) -> list[SideBlock]:
+        """Return the blocks from the best chain, without it, up to a tip, oldest first."""
+        branch = [tip]
+        while not self._is_best(BlockNumber(tip.tip.ref.number - len(branch)), branch[0].parent):
+            side = self._forks.find(branch[0].parent)
+            if side is None:
+                # It was on the best chain once and has left it: what it changes has to be found out again.
+                block = self.database.block(branch[0].parent)
+                assert block is not None, "the parents of an executed block are stored"
+                side = self._execute(block, self._tip(block.header), check_signature)
+            branch.insert(0, side)
+        return branch
+
+    def _is_best(self, number: BlockNumber, block: Hash) -> bool:
+        """Tell whether a block is on the best chain."""
+        return self.database.hash_at(number) == block
+
+    def _adopt(self, branch: Sequence[SideBlock]) -> NewHead:
+        """Make a branch the best chain, then publish it."""
+        before = self.snapshot
+        undone: set[bytes] = set()
+        fork = branch[0].executed.block.header.number - 1
+        for number in range(before.best.number, fork, -1):
+            left = self.database.hash_at(BlockNumber(number))
+            assert left is not None
+            undone.update(self.database.changed_keys(left))
+        final = self.consensus.is_final_at_once
+        retracted = self.database.adopt([side.executed for side in branch], final=final)
+        self._forks.remove(side.tip.ref.hash for side in branch)
+        self._forks.prune(BlockNumber(max(self.database.finalized().number, self.database.floor())))
+        for side in branch[:-1]:
+            self._models.keep(side.tip.ref.hash, side.tip.view)
+        tip = branch[-1].tip
+        self._publish(tip.view)
+        if retracted or len(branch) > 1:
+            for side in branch:
+                undone.update(key for key, _ in side.executed.changes)
+            changed, model_changed = tuple(sorted(undone)), True
+        else:
+            record = tip.view.record
+            changed = tuple(key for key, _ in branch[0].executed.changes)
+            model_changed = record.last_change == tip.ref.number or record.active != before.view.record.active
+        entered = tuple(EnteredBlock(side.executed.block, side.tip.ref, side.failed) for side in branch)
+        return NewHead(tuple(retracted), entered, changed, model_changed)
+
+    def _publish(self, view: ModelView) -> None:
+        """Let readers see the database's head, whose model this is."""
         head = self.database.head()
-        self._publish(head, view)
-        changed = tuple(key for key, _ in outcome.changes)
-        failed = sum(error is not None for error in outcome.errors)
-        model_changed = view.record.last_change == head.number or view.record.active != before.active
-        return NewHead(outcome.block, head, changed, failed, model_changed)
-
-    def _publish(self, head: BlockRef, view: ModelView) -> None:
-        """Let readers see a new head. Without a ring nobody contests a block: it is final at once."""
-        model = view.read()
-        self._keep(head.hash, model)
-        self.snapshot = Snapshot(head, head, view, model)
-
-    def _keep(self, block: Hash, model: ReadModel) -> None:
-        """Remember a model for readers and what it was learned from, and forget what was asked for longest ago."""
-        with self._models_lock:
-            _remember(self._models, block, model, _MODELS_KEPT)
-            _remember(self._canonical, model.frozen.digest, model.frozen, _CANONICAL_KEPT)
-
-
-def _remember(kept: OrderedDict[Hash, T], key: Hash, value: T, most: int) -> None:
-    kept[key] = value
-    kept.move_to_end(key)
-    while len(kept) > most:
-        kept.popitem(last=False)
+        self._models.keep(head.hash, view)
+        self.snapshot = Snapshot(head, self.database.finalized(), view, view.read())

@@ -15,9 +15,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
-from node.authoring import Sealing
 from node.json_reader import DocumentError, Section, parse_object, shown
-from node.spec_types import MAX_U32, MODEL_LIMITS, ChainSpec, ChainType, Properties, Upgrade, file_name
+from node.spec_types import MAX_U32, MODEL_LIMITS, ChainSpec, ChainType, Properties, Sealing, Upgrade, file_name
 from pallets.construct import SPEC_VERSION, ChainConstants, construct_runtime
 from pallets.matrix_factorization.config import MAX_TITLE_BYTES, Config
 from pallets.matrix_factorization.fixed_point import RatingScale, RatingScaleError
@@ -34,6 +33,8 @@ from runtime.trie import StateVersion, Trie, ordered_root
 
 __all__ = [
     "MAX_BLOCK_LENGTH",
+    "MAX_SLOT_DURATION",
+    "MIN_SLOT_DURATION",
     "SHIPPED",
     "ChainSpec",
     "ChainType",
@@ -51,6 +52,9 @@ __all__ = [
 SHIPPED: Final = ("dev", "local", "movielens", "halfstars")
 MAX_BLOCK_LENGTH: Final = MAX_BODY_BYTES - (64 << 10)
 """What the transactions of a block may take together: the rest of a body is for inherents and the count."""
+
+MIN_SLOT_DURATION: Final = 100
+MAX_SLOT_DURATION: Final = 60_000
 
 _MAX_FILE: Final = 64 << 20
 _MAX_TIME: Final = 2**53 - 1
@@ -186,7 +190,7 @@ def _spec(document: Section) -> ChainSpec:
         boot_nodes=_boot_nodes(document),
         properties=_properties(document.section("properties")),
         sealing=sealing,
-        slot_duration=document.integer("slotDurationMs", 100, 60_000, 2_000),
+        slot_duration=document.integer("slotDurationMs", MIN_SLOT_DURATION, MAX_SLOT_DURATION, 2_000),
         rating_labels=_labels(rating.section("labels"), scale),
         matrix_factorization=config,
         limits=_limits(limits),

@@ -13,6 +13,7 @@ from node.commands import key
 from node.commands.chain_info import chain_info
 from node.commands.export_blocks import export_blocks
 from node.commands.export_chain_spec import export_chain_spec
+from node.commands.generate_node_key import generate_node_key
 from node.commands.import_blocks import import_blocks
 from node.commands.purge_chain import purge_chain
 from node.commands.revert import revert
@@ -78,6 +79,7 @@ def mfchain_node(
 
 app.command()(run)
 app.add_typer(key.app, name="key")
+app.command()(generate_node_key)
 app.command()(export_chain_spec)
 app.command("build-spec", hidden=True)(export_chain_spec)
 app.command()(chain_info)

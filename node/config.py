@@ -9,9 +9,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from node.authoring import Sealing
-from node.chain_spec import ChainSpec
+from node.chain_spec import MAX_SLOT_DURATION, MIN_SLOT_DURATION, ChainSpec
 from node.errors import UsageError
+from node.spec_types import Sealing
+from p2p.addresses import AddressError, parse_address
 from rpc.limits import DEFAULT_ORIGINS, MEBIBYTE, RpcLimits, UnsafeMethods
 from runtime.crypto import KeyPair, Scheme
 from runtime.keys import SecretError, key_pair_from_uri
@@ -21,6 +22,9 @@ DEFAULT_CHAIN: Final = "local"
 DEFAULT_NAME: Final = "mfchain"
 DEFAULT_RPC_PORT: Final = 9944
 DEFAULT_STATE_PRUNING: Final = 256
+DEFAULT_PORT: Final = 30333
+DEFAULT_IN_PEERS: Final = 25
+DEFAULT_OUT_PEERS: Final = 8
 DEV_KEYS: Final = ("alice", "bob", "charlie", "dave", "eve", "ferdie")
 
 _DEV_CHAIN: Final = "dev"
@@ -75,6 +79,13 @@ class Options:
     rpc_max_batch: int = RpcLimits().max_batch
     rpc_max_subscriptions: int = RpcLimits().max_subscriptions
     rpc_rate_limit: float | None = None
+    port: int | None = None
+    listen_addresses: tuple[str, ...] = ()
+    bootnodes: tuple[str, ...] = ()
+    node_key: str | None = None
+    no_mdns: bool = False
+    in_peers: int = DEFAULT_IN_PEERS
+    out_peers: int = DEFAULT_OUT_PEERS
     state_pruning: str = str(DEFAULT_STATE_PRUNING)
     block_time: int | None = None
     log: tuple[str, ...] = ()
@@ -94,10 +105,24 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkOptions:
+    """How a node takes part in its chain's network; `node_key` is a seed in hexadecimal, a file, or None."""
+
+    node_key: str | None
+    port: int
+    listen_addresses: tuple[str, ...]
+    bootnodes: tuple[str, ...]
+    mdns: bool
+    in_peers: int
+    out_peers: int
+
+
+@dataclass(frozen=True, slots=True)
 class NodeConfig:
     """All that a node has to know.
 
     The sealing in `spec` is the one that this node goes by; `block_time`, in seconds, is for `interval`.
+    Without a `network` the chain is the node's own.
     Without a `producer` a node makes no blocks. `state_pruning` is how many states behind the head's can be
     read, None for all.
     """
@@ -110,6 +135,7 @@ class NodeConfig:
     rpc_host: str
     rpc_port: int
     rpc_limits: RpcLimits
+    network: NetworkOptions | None
     state_pruning: int | None
     block_time: float
     log: LogConfig
@@ -128,6 +154,11 @@ class NodeConfig:
     def keystore_path(self) -> Path:
         """The directory of the secret keys."""
         return keystore_path(self.base_path, self.spec)
+
+    @property
+    def network_path(self) -> Path:
+        """The directory of the node's identity and of what it remembers of its peers."""
+        return self.chain_path / "network"
 
 
 def default_base_path(home: Path, platform: str) -> Path:
@@ -166,9 +197,7 @@ def configure(options: Options, spec: ChainSpec, base_path: Path, stored_key: Ca
     if options.block_time is not None:
         if not produces:
             raise UsageError("--block-time is for a node that makes blocks: add --producer")
-        spec = replace(spec, sealing=Sealing.INTERVAL)
-    if spec.sealing is Sealing.RING:
-        raise UsageError(f"the chain {spec.id} is sealed by a ring of producers, which this node cannot do")
+        spec = _with_block_time(spec, options.block_time)
     key, key_name = _named_key(options)
     if key is not None and not produces:
         raise UsageError("a key is for a node that makes blocks: add --producer")
@@ -183,9 +212,46 @@ def configure(options: Options, spec: ChainSpec, base_path: Path, stored_key: Ca
         rpc_host=_ALL_ADDRESSES if options.rpc_external else _LOOPBACK,
         rpc_port=options.rpc_port,
         rpc_limits=_rpc_limits(options),
+        network=_network_options(options),
         state_pruning=parse_pruning(options.state_pruning),
         block_time=(options.block_time or spec.slot_duration) / 1_000,
         log=parse_log(options.log, options.log_format),
+    )
+
+
+def _with_block_time(spec: ChainSpec, milliseconds: int) -> ChainSpec:
+    """The chain with another pace. That of a ring is part of its rules, so it becomes another chain."""
+    if spec.sealing is not Sealing.RING:
+        return replace(spec, sealing=Sealing.INTERVAL)
+    if not MIN_SLOT_DURATION <= milliseconds <= MAX_SLOT_DURATION:
+        message = (
+            f"--block-time: a slot of a ring has {MIN_SLOT_DURATION} to {MAX_SLOT_DURATION} ms, not {milliseconds}"
+        )
+        raise UsageError(message)
+    return replace(spec, slot_duration=milliseconds)
+
+
+def _network_options(options: Options) -> NetworkOptions | None:
+    """How to take part in the network; a development node does so only if asked to."""
+    if options.dev and options.port is None and not options.listen_addresses and not options.bootnodes:
+        return None
+    for name, addresses in (("--listen-addr", options.listen_addresses), ("--bootnodes", options.bootnodes)):
+        for address in addresses:
+            try:
+                has_peer = parse_address(address).peer_id is not None
+            except AddressError as error:
+                raise UsageError(f"{name}: {error}") from None
+            if has_peer is not (name == "--bootnodes"):
+                known = "ends with /p2p/ and the peer's id" if not has_peer else "has no /p2p/ part"
+                raise UsageError(f"{name}: {address!r} is not of the right form: it {known}")
+    return NetworkOptions(
+        node_key=options.node_key,
+        port=DEFAULT_PORT if options.port is None else options.port,
+        listen_addresses=options.listen_addresses,
+        bootnodes=options.bootnodes,
+        mdns=not options.no_mdns,
+        in_peers=options.in_peers,
+        out_peers=options.out_peers,
     )
 
 

@@ -13,6 +13,7 @@ from node.inbox import Inbox, InboxFull, Submission
 from node.model_queries import ModelQueries
 from node.pool import TransactionPool
 from node.runtime_calls import runtime_call
+from node.sync.handler import PeerHandler
 from rpc.errors import invalid_params, pool_full, state_pruned, unknown_block
 from rpc.service import (
     Cancel,
@@ -50,6 +51,7 @@ class RpcService:
         self._queries = ModelQueries(chain)
         self._listeners: tuple[Listener, ...] = ()
         self._starting = chain.snapshot.best.number
+        self._handler: PeerHandler | None = None
         self._version = chain.runtime.version.to_json()
         self.predict = self._queries.predict
         self.predict_batch = self._queries.predict_batch
@@ -76,21 +78,34 @@ class RpcService:
         """Names, version, roles and addresses."""
         return self._info
 
+    def follow_peers(self, handler: PeerHandler) -> None:
+        """Answer for this handler's peers from now on."""
+        self._handler = handler
+
     def health(self) -> Health:
         """A node without a network needs no peers and is never behind."""
-        return Health(peers=0, is_syncing=False, should_have_peers=False)
+        handler = self._handler
+        if handler is None:
+            return Health(peers=0, is_syncing=False, should_have_peers=False)
+        return Health(len(handler.peers), handler.catch_up.is_active, should_have_peers=True)
 
     def sync_state(self) -> SyncState:
-        """Heights at start and now."""
+        """Heights at start, now, and the highest one that a peer has told of."""
         best = self._chain.snapshot.best.number
-        return SyncState(self._starting, best, best)
+        highest = best if self._handler is None else BlockNumber(max(best, self._handler.peers.highest))
+        return SyncState(self._starting, best, highest)
 
     def peers(self) -> Sequence[Peer]:
-        """No peers."""
-        return ()
+        """The connected peers and what they have told of their chains."""
+        if self._handler is None:
+            return ()
+        return tuple(Peer(str(peer), "FULL", state.best) for peer, state in self._handler.peers)
 
     def unready_reason(self) -> str | None:
-        """The service exists only when the chain is open, and can answer from then on."""
+        """Why the node cannot serve the truth now; the chain is open from the start."""
+        if self._handler is not None and self._handler.catch_up.is_active:
+            state = self.sync_state()
+            return f"catching up: block {state.current} of {state.highest}"
         return None
 
     def subscribe(self, listener: Listener) -> Cancel:

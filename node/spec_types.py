@@ -4,7 +4,6 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Final
 
-from node.authoring import Sealing
 from node.json_reader import MILLION
 from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.parameters import ModelParameters
@@ -25,6 +24,14 @@ MODEL_LIMITS: Final = {
     "item_commits_per_block": (0, MAX_U32),
 }
 """Fields of `Config` that stand beside the model's parameters in a file: the least and the greatest value."""
+
+
+class Sealing(StrEnum):
+    """How blocks come about."""
+
+    INSTANT = "instant"
+    INTERVAL = "interval"
+    RING = "ring"
 
 
 class ChainType(StrEnum):

@@ -101,6 +101,10 @@ class ChainDatabase:
         """The last block that cannot be taken back."""
         return self._view.finalized
 
+    def floor(self) -> BlockNumber:
+        """The lowest block that the head's chain can be taken back to."""
+        return self._view.floor
+
     def head_trie(self) -> Trie:
         """The trie of the head's state, without the values that it holds by their hash."""
         return self._view.trie

@@ -14,7 +14,10 @@ from node.chain_spec import load_spec
 from node.commands.common import BasePath, ChainOption, chosen_base_path, make_directory
 from node.commands.logs import start_logging
 from node.config import (
+    DEFAULT_IN_PEERS,
     DEFAULT_NAME,
+    DEFAULT_OUT_PEERS,
+    DEFAULT_PORT,
     DEFAULT_RPC_PORT,
     DEFAULT_STATE_PRUNING,
     DEV_KEYS,
@@ -32,6 +35,7 @@ from runtime.crypto import KeyPair
 _LIMITS = RpcLimits()
 _MAX_U32 = 2**32 - 1
 _PRODUCING = "Making blocks"
+_NETWORK = "Network"
 _RPC = "JSON-RPC"
 _LOG = "Log"
 
@@ -92,10 +96,66 @@ def run(
             metavar="MS",
             min=1,
             max=3_600_000,
-            help="Make a block every so many milliseconds, whatever the chain specification says.",
+            help="Make a block every so many milliseconds, whatever the chain specification says. A ring with other "
+            "slots is another chain: give all its nodes the same.",
             rich_help_panel=_PRODUCING,
         ),
     ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port",
+            metavar="PORT",
+            min=0,
+            max=65_535,
+            help="Where peers reach this node, on all interfaces; 0 is any free port. A node with --dev has a chain of "
+            "its own and no network, unless this or an address is given.",
+            show_default=str(DEFAULT_PORT),
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None,
+    listen_addr: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--listen-addr",
+            metavar="ADDRESS",
+            help="Listen here instead, such as /ip4/10.0.0.1/tcp/30333; may be repeated.",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None,
+    bootnodes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--bootnodes",
+            metavar="ADDRESS",
+            help="A peer to begin with, such as /ip4/10.0.0.1/tcp/30333/p2p/12D3...; may be repeated.",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None,
+    node_key: Annotated[
+        str | None,
+        typer.Option(
+            "--node-key",
+            metavar="HEX|FILE",
+            help="The secret key that is this node's identity: 64 hexadecimal digits, or a file with them.",
+            show_default="kept in the base path, made on first use",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None,
+    no_mdns: Annotated[
+        bool,
+        typer.Option("--no-mdns", help="Do not look for peers in the local network.", rich_help_panel=_NETWORK),
+    ] = False,
+    in_peers: Annotated[
+        int,
+        typer.Option(
+            "--in-peers", metavar="N", min=0, max=1_000, help="Peers that may dial us.", rich_help_panel=_NETWORK
+        ),
+    ] = DEFAULT_IN_PEERS,
+    out_peers: Annotated[
+        int,
+        typer.Option("--out-peers", metavar="N", min=0, max=1_000, help="Peers to dial.", rich_help_panel=_NETWORK),
+    ] = DEFAULT_OUT_PEERS,
     rpc_port: Annotated[
         int,
         typer.Option("--rpc-port", metavar="PORT", min=0, max=65_535, help="0 is any free port.", rich_help_panel=_RPC),
@@ -190,6 +250,13 @@ def run(
         producer=producer,
         dev_keys=tuple(key for key, is_chosen in chosen if is_chosen),
         suri=suri,
+        port=port,
+        listen_addresses=tuple(listen_addr or ()),
+        bootnodes=tuple(bootnodes or ()),
+        node_key=node_key,
+        no_mdns=no_mdns,
+        in_peers=in_peers,
+        out_peers=out_peers,
         rpc_port=rpc_port,
         rpc_external=rpc_external,
         rpc_cors=rpc_cors,

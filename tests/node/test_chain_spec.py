@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.authoring import Sealing
+from node.spec_types import Sealing
 from node.chain_spec import (
     MAX_BLOCK_LENGTH,
     SHIPPED,

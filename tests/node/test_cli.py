@@ -17,7 +17,7 @@ import trio
 from typer.main import get_command
 
 import node.service
-from node.authoring import Sealing
+from node.spec_types import Sealing
 from node.chain import Chain
 from node.chain_spec import SHIPPED, genesis, load_spec, render
 from node.cli import app

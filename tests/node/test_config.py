@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from node.authoring import Sealing
+from node.spec_types import Sealing
 from node.chain_spec import genesis, load_spec
 from node.commands.logs import start_logging
 from node.config import (

@@ -226,7 +226,7 @@ def test_reverting_onto_a_parent_that_is_missing() -> None:
         database.revert_head()
     assert caught.value.reason is Reason.CORRUPT
     assert str(caught.value) == (
-        f"the database is damaged: the head, block 6 (0x{HEAD_STEP.hash.hex()}), or its parent is missing"
+        f"the database is damaged: the parent of the head, block 6 (0x{HEAD_STEP.hash.hex()}), is missing"
     )
 
 

@@ -1,0 +1,102 @@
+"""Blocks that were executed but are not on the best chain: each with its state over that of its parent."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from heapq import merge
+from typing import Final
+
+from pallets.matrix_factorization.view import ModelView
+from runtime.interface.state import StateReader
+from runtime.overlay import Changes
+from runtime.primitives import BlockNumber, BlockRef, Hash
+from runtime.trie import Trie
+from storage.chain_db import ExecutedBlock
+
+MOST_KEPT: Final = 256
+"""Side blocks kept in memory, and blocks of the best chain that a branch may replace. A side block that is forgotten is
+executed again when something goes on from it."""
+
+
+class BranchState:
+    """The state after a block, as its changes over its parent's."""
+
+    def __init__(self, parent: StateReader, changes: Changes) -> None:
+        """Take what `ExecutedBlock` has."""
+        self._parent = parent
+        self._changes = dict(changes)
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a storage key, or None."""
+        return self._changes[key] if key in self._changes else self._parent.get(key)
+
+    def items(self, prefix: bytes, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Walk the keys that start with `prefix` and come after `after`, ascending, with their values."""
+        changed = self._changes
+        kept = ((key, value) for key, value in self._parent.items(prefix, after) if key not in changed)
+        ours = sorted(
+            (key, value)
+            for key, value in changed.items()
+            if value is not None and key.startswith(prefix) and (after is None or key > after)
+        )
+        return merge(kept, ours)
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """A block that another can go on from: what executing the other needs."""
+
+    ref: BlockRef
+    state: StateReader
+    trie: Trie
+    view: ModelView
+
+
+@dataclass(frozen=True, slots=True)
+class SideBlock:
+    """An executed block beside the best chain."""
+
+    executed: ExecutedBlock
+    tip: Tip
+    failed: int
+
+    @property
+    def parent(self) -> Hash:
+        """The hash of the block before it."""
+        return self.executed.block.header.parent_hash
+
+
+class Forks:
+    """The side blocks at hand, by hash. Belongs to the thread that imports."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._blocks: OrderedDict[Hash, SideBlock] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self._blocks)
+
+    def __contains__(self, block: Hash) -> bool:
+        """Tell whether a block is one of them."""
+        return block in self._blocks
+
+    def find(self, block: Hash) -> SideBlock | None:
+        """Return a side block."""
+        return self._blocks.get(block)
+
+    def add(self, side: SideBlock) -> None:
+        """Keep a side block; the oldest one beyond the bound is forgotten."""
+        self._blocks[side.tip.ref.hash] = side
+        if len(self._blocks) > MOST_KEPT:
+            self._blocks.popitem(last=False)
+
+    def remove(self, blocks: Iterable[Hash]) -> None:
+        """Forget blocks that have become part of the best chain."""
+        for block in blocks:
+            self._blocks.pop(block, None)
+
+    def prune(self, limit: BlockNumber) -> None:
+        """Forget the blocks up to a height, which nothing can go on from any more."""
+        for block in [known for known, side in self._blocks.items() if side.tip.ref.number <= limit]:
+            del self._blocks[block]

@@ -1,0 +1,88 @@
+"""The models of recent blocks: for readers, for blocks that go on from one, and for deriving others from."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+from pallets.matrix_factorization.config import Config
+from pallets.matrix_factorization.frozen import Frozen
+from pallets.matrix_factorization.view import DigestMismatch, ModelView, derive_view
+from pallets.system.storage import NUMBER
+from runtime.interface.state import StateReader
+from runtime.primitives import Hash
+from storage.errors import Reason, StorageError
+
+_VIEWS_KEPT: Final = 8
+_CANONICAL_KEPT: Final = 8
+
+T = TypeVar("T")
+
+
+class Models:
+    """Views by block, those asked for last; any other is derived from its state. Safe to use from several threads."""
+
+    def __init__(self, config: Config) -> None:
+        """Start with none."""
+        self._config = config
+        self._views: OrderedDict[Hash, ModelView] = OrderedDict()
+        self._canonical: OrderedDict[Hash, Frozen] = OrderedDict()
+        self._access = threading.Lock()
+        self._deriving = threading.Lock()
+
+    def keep(self, block: Hash, view: ModelView) -> None:
+        """Remember a view and what it was learned from, and forget what was asked for longest ago."""
+        with self._access:
+            _remember(self._views, block, view, _VIEWS_KEPT)
+            _remember(self._canonical, view.frozen.digest, view.frozen, _CANONICAL_KEPT)
+
+    def at(self, block: Hash, state: Callable[[], StateReader]) -> ModelView:
+        """Return the view of a block; if it is not kept it is derived from `state`, which takes time.
+
+        Raises:
+            StorageError: what was learned is not what the chain has.
+        """
+        view = self._kept(block)
+        if view is not None:
+            return view
+        # One at a time: readers who ask for old blocks must not take the whole machine.
+        with self._deriving:
+            view = self._kept(block)
+            if view is None:
+                view = self.derive(state())
+                self.keep(block, view)
+        return view
+
+    def derive(self, state: StateReader) -> ModelView:
+        """Derive the model from a state.
+
+        Raises:
+            StorageError: what was learned is not what the chain has.
+        """
+        try:
+            return derive_view(state, self._config, self._learned())
+        except DigestMismatch as error:
+            message = (
+                f"the model derived from the state of block {NUMBER.get(state)} is not the chain's: {error}; "
+                "this machine computes differently, or the database is damaged"
+            )
+            raise StorageError(Reason.CORRUPT, message) from None
+
+    def _kept(self, block: Hash) -> ModelView | None:
+        with self._access:
+            view = self._views.get(block)
+            if view is not None:
+                self._views.move_to_end(block)
+            return view
+
+    def _learned(self) -> Mapping[Hash, Frozen]:
+        """Return the canonical models at hand, by digest."""
+        with self._access:
+            return dict(self._canonical)
+
+
+def _remember(kept: OrderedDict[Hash, T], key: Hash, value: T, most: int) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    while len(kept) > most:
+        kept.popitem(last=False)

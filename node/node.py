@@ -1,0 +1,151 @@
+"""A running node without its process: chain, pool, author and peers in one nursery.
+
+It reaches the network, threads and the clock through what it is given, so a simulation runs this very code.
+"""
+
+import logging
+from collections.abc import Callable
+from itertools import islice
+from typing import Final
+
+import trio
+
+from node.authoring import Bell, seal_by_interval, seal_in_turn, seal_instantly
+from node.chain import Chain
+from node.chain_writer import ChainWriter
+from node.consensus import Template
+from node.executor import Executor
+from node.head_follower import HeadFollower, Notify
+from node.inbox import Inbox
+from node.intake import Intake
+from node.pool import TransactionPool
+from node.ring import turn_of
+from node.signatures import VerifiedSignatures
+from node.spec_types import Sealing
+from node.sync.handler import PeerHandler
+from p2p.network import Network
+from pallets.producers.storage import BLOCK_SLOT, RING
+from runtime.crypto import KeyPair
+from runtime.interface.errors import InvalidBlock
+from runtime.primitives import Slot
+
+log = logging.getLogger(__name__)
+
+_BLOCK_CANDIDATES: Final = 16_384
+_SETTLING_SLOTS: Final = 3
+"""Slots that an author who is alone waits for others of the ring, so as not to go on from an old block."""
+
+
+class Node:
+    """The main loop's side of a node. Everything here runs in one thread but what the executor is given."""
+
+    def __init__(
+        self,
+        *,
+        chain: Chain,
+        pool: TransactionPool,
+        inbox: Inbox,
+        executor: Executor,
+        notify: Notify,
+        producer: KeyPair | None,
+        block_time: float,
+        clock: Callable[[], int],
+        network: Network | None,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            chain: what there is so far.
+            pool: transactions for the next blocks.
+            inbox: where other threads hand transactions in.
+            executor: where work runs that would hold up the loop.
+            notify: told of whatever happens.
+            producer: the key of the author of this node's blocks; None: it makes none.
+            block_time: seconds between the blocks of sealing `interval`.
+            clock: the time in milliseconds since the Unix epoch.
+            network: None for a chain of one's own.
+        """
+        self._chain = chain
+        self._pool = pool
+        self._inbox = inbox
+        self._producer = producer
+        self._block_time = block_time
+        self._clock = clock
+        self._has_ready = Bell()
+        signatures = VerifiedSignatures()
+        self._follower = HeadFollower(chain, pool, signatures, notify)
+        self._writer = ChainWriter(chain, executor, signatures, self._follower)
+        self._intake = Intake(chain, pool, executor, signatures, self._has_ready)
+        self._settled_at = float("inf")
+        self.peers: PeerHandler | None = None
+        if network is not None:
+            self.peers = PeerHandler(
+                chain, pool, self._intake, self._writer, executor, network, clock, self._on_catching_up
+            )
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        self._settled_at = trio.current_time() + _SETTLING_SLOTS * self._chain.spec.slot_duration / 1_000
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._intake.serve, self._inbox, self._relay)
+            nursery.start_soon(self._writer.learn_ahead)
+            if self.peers is not None:
+                nursery.start_soon(self.peers.run)
+            if self._producer is not None:
+                nursery.start_soon(self._seal, self._producer)
+
+    def _relay(self, transaction: bytes) -> None:
+        if self.peers is not None:
+            self.peers.relay(transaction)
+
+    def _on_catching_up(self, is_active: bool) -> None:
+        self._follower.is_quiet = is_active
+
+    # Authoring.
+
+    async def _seal(self, producer: KeyPair) -> None:
+        """Make blocks as the chain says."""
+
+        def template() -> Template:
+            return self._chain.consensus.template(producer, self._clock())
+
+        async def produce() -> None:
+            await self._produce(template)
+
+        sealing = self._chain.spec.sealing
+        if sealing is Sealing.INSTANT:
+            await seal_instantly(
+                produce, self._has_ready, lambda: self._pool.has_ready, lambda: self._chain.is_learning
+            )
+        elif sealing is Sealing.INTERVAL:
+            await seal_by_interval(produce, self._block_time)
+        else:
+            await seal_in_turn(
+                produce, lambda slot: self._is_our_turn(producer, slot), self._clock, self._chain.spec.slot_duration
+            )
+
+    def _is_our_turn(self, producer: KeyPair, slot: Slot) -> bool:
+        """Tell whether to make the block of a slot."""
+        state = self._chain.database.state_at(self._chain.snapshot.best.hash)
+        ring = RING.get(state)
+        if slot <= BLOCK_SLOT.get(state) or turn_of(ring, slot) != producer.public:
+            return False
+        if len(ring) == 1 or self.peers is None:
+            return True
+        if self.peers.catch_up.is_active:
+            return False
+        return len(self.peers.peers) > 0 or trio.current_time() >= self._settled_at
+
+    async def _produce(self, template: Callable[[], Template]) -> None:
+        """Make one block of what is ready, and tell everybody."""
+        candidates = islice(self._pool.ready(), _BLOCK_CANDIDATES)
+        try:
+            built = await self._writer.build(candidates, template)
+        except InvalidBlock as error:
+            # Between the look at the clock and the end of the block the head has moved on, or the slot is over.
+            log.info("no block in this slot: %s", error)
+            return
+        for transaction, refusal in built.refused:
+            self._pool.drop(transaction.prepared.hash, refusal.reason)
+        if self.peers is not None:
+            self.peers.announce(built.head.block)

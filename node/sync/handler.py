@@ -1,0 +1,124 @@
+"""What the network calls: peers come and go, tell and ask."""
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from node.chain import Chain
+from node.chain_writer import ChainWriter
+from node.executor import Executor
+from node.intake import Intake
+from node.pool import TransactionPool
+from node.sync.answers import Answers
+from node.sync.blocks import BlockExchange
+from node.sync.catch_up import CatchUp
+from node.sync.messages import Handshake, MessageError
+from node.sync.peers import PeerStates
+from node.sync.transactions import TransactionExchange
+from p2p.network import Misbehaviour, Network, PeerId, PeerInfo, Refuse, Topic, Verdict
+from runtime.header import Block
+
+if TYPE_CHECKING:
+    # libp2p brings old stubs of trio, which lack the name `trio.TaskStatus`.
+    from trio_typing import TaskStatus
+
+log = logging.getLogger(__name__)
+
+_MEETINGS: Final = 64
+
+
+class PeerHandler:
+    """`p2p.network.NetworkHandler` of a node: everything that it does with peers."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        pool: TransactionPool,
+        intake: Intake,
+        writer: ChainWriter,
+        executor: Executor,
+        network: Network,
+        clock: Callable[[], int],
+        on_catching_up: Callable[[bool], None],
+    ) -> None:
+        """Take the parts; `clock` gives the time in milliseconds since the Unix epoch."""
+        self._chain = chain
+        self._network = network
+        self.peers = PeerStates()
+        self.catch_up = CatchUp(chain, writer, network, self.peers, clock, on_catching_up)
+        self._blocks = BlockExchange(chain, pool, writer, network, self.peers, self.catch_up, clock)
+        self._transactions = TransactionExchange(
+            chain, pool, intake, network, self.peers, lambda: self.catch_up.is_active
+        )
+        self._answers = Answers(chain, pool, executor, self._blocks.assembled)
+        self._met_in, self._met = trio.open_memory_channel[PeerId](_MEETINGS)
+
+    async def run(self) -> None:
+        """Keep up with the peers until cancelled."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._run_network)
+            nursery.start_soon(self.catch_up.run)
+            nursery.start_soon(self._blocks.run)
+            nursery.start_soon(self._transactions.run)
+            nursery.start_soon(self._compare_pools)
+
+    async def _run_network(self, task_status: "TaskStatus[None]") -> None:
+        await self._network.run(self, task_status=task_status)
+
+    def announce(self, block: Block) -> None:
+        """Tell everybody of a block that we have made."""
+        self._blocks.announce(block)
+
+    def relay(self, transaction: bytes) -> None:
+        """Pass a transaction on that a client of ours has handed in."""
+        self._transactions.relay(transaction)
+
+    async def _compare_pools(self) -> None:
+        """Take what new peers have in their pools."""
+        async for peer in self._met:
+            if not self.catch_up.is_active:
+                await self._transactions.compare(peer)
+
+    # What the network calls.
+
+    def handshake(self) -> bytes:
+        """Say where we are."""
+        snapshot = self._chain.snapshot
+        return Handshake(snapshot.best, snapshot.finalized).encode()
+
+    async def on_peer(self, peer: PeerInfo, their_handshake: bytes) -> None:
+        """Take a peer that speaks our language."""
+        try:
+            handshake = Handshake.decode(their_handshake)
+        except MessageError as error:
+            raise Refuse(str(error)) from None
+        self.peers.add(peer.peer_id, handshake)
+        log.info("peer %s, best block %d; %d peers", peer.peer_id, handshake.best.number, len(self.peers))
+        self.catch_up.look()
+        try:
+            self._met_in.send_nowait(peer.peer_id)
+        except trio.WouldBlock:
+            log.debug("the pool of %s is compared later", peer.peer_id)
+
+    def on_peer_gone(self, peer: PeerId) -> None:
+        """Forget a peer."""
+        self.peers.remove(peer)
+        log.info("peer %s is gone; %d peers", peer, len(self.peers))
+
+    async def on_gossip(self, topic: Topic, payload: bytes, from_peer: PeerId) -> Verdict:
+        """Judge what a peer passes on."""
+        if topic is Topic.BLOCKS:
+            return await self._blocks.on_gossip(payload, from_peer)
+        if topic is Topic.TRANSACTIONS:
+            return await self._transactions.on_gossip(payload)
+        return Verdict.IGNORE
+
+    async def on_request(self, peer: PeerId, kind: int, payload: bytes) -> bytes:
+        """Answer a peer."""
+        try:
+            return await self._answers.to(kind, payload)
+        except MessageError as error:
+            self._network.report(peer, Misbehaviour.BAD_MESSAGE, str(error))
+            raise Refuse(str(error)) from None
