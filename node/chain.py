@@ -169,7 +169,8 @@ class Chain:
         snapshot = self.snapshot
         if block == snapshot.best.hash:
             return snapshot.model
-        return self._models.at(block, lambda: self.database.state_at(block)).read()
+        state = self.database.state_at(block)
+        return self._models.at(block, lambda: state).read()
 
     def try_extrinsic(self, raw: bytes, block: Hash) -> DispatchError | None:
         """Apply an extrinsic on top of a block of the pruning window, in vain; return how its call failed, if it did.
@@ -261,7 +262,7 @@ class Chain:
         """
         header = block.header
         ref = BlockRef(header.number, header.hash())
-        if self.knows(ref.hash):
+        if self._is_best(ref.number, ref.hash) or ref.hash in self._forks:
             return Imported(ref, is_new=False)
         if (known := self._bad.get(ref.hash)) is not None:
             raise known

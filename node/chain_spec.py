@@ -178,10 +178,10 @@ def _spec(document: Section) -> ChainSpec:
     first, rating, limits = (document.section(name) for name in ("genesis", "rating", "limits"))
     scale = _scale(document, rating)
     config = _config(document.section("model"), scale, limits)
-    sealing = _one_of(document, "sealing", Sealing)
+    name, sealing = _name(document), _one_of(document, "sealing", Sealing)
     document.section("consensus").end()
     spec = ChainSpec(
-        name=_name(document),
+        name=name,
         id=_identifier(document),
         chain_type=_one_of(document, "chainType", ChainType),
         genesis_time=first.integer("timestamp", 0, _MAX_TIME),

@@ -242,8 +242,8 @@ def _network_options(options: Options) -> NetworkOptions | None:
             except AddressError as error:
                 raise UsageError(f"{name}: {error}") from None
             if has_peer is not (name == "--bootnodes"):
-                known = "ends with /p2p/ and the peer's id" if not has_peer else "has no /p2p/ part"
-                raise UsageError(f"{name}: {address!r} is not of the right form: it {known}")
+                wanted = "has no /p2p/ part" if has_peer else "ends with /p2p/ and the peer's id"
+                raise UsageError(f"{name}: {address!r} is not of the right form: such an address {wanted}")
     return NetworkOptions(
         node_key=options.node_key,
         port=DEFAULT_PORT if options.port is None else options.port,

@@ -5,8 +5,9 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -22,7 +23,6 @@ from node.rpc_service import RpcService
 from node.signals import STOPPING, restored_signals
 from node.sync.messages import KINDS
 from p2p.config import NetworkConfig
-from p2p.host import Libp2pNetwork
 from p2p.network import AddressInUse
 from p2p.peers import JsonRecords
 from rpc.app import bind, create_app, only_loopback, serve
@@ -31,6 +31,9 @@ from runtime.keys import ss58_encode
 from runtime.primitives import to_hex
 from storage.errors import StorageError
 from storage.leveldb import LevelDbStore
+
+if TYPE_CHECKING:
+    from p2p.host import Libp2pNetwork
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +75,7 @@ def _bind(config: NodeConfig) -> socket.socket:
         raise NodeError(ExitCode.FAILED, message) from None
 
 
-def _network(config: NodeConfig, chain: Chain) -> Libp2pNetwork | None:
+def _network(config: NodeConfig, chain: Chain) -> "Libp2pNetwork | None":
     """Make the node's network, and listen; None for a chain of one's own.
 
     Raises:
@@ -81,6 +84,9 @@ def _network(config: NodeConfig, chain: Chain) -> Libp2pNetwork | None:
     options = config.network
     if options is None:
         return None
+    # libp2p takes most of a second to load, which a chain of one's own need not wait for.
+    from p2p.host import Libp2pNetwork
+
     network = Libp2pNetwork(
         NetworkConfig(
             genesis=chain.genesis,
@@ -105,7 +111,7 @@ def _network(config: NodeConfig, chain: Chain) -> Libp2pNetwork | None:
     return network
 
 
-async def _run(config: NodeConfig, chain: Chain, network: Libp2pNetwork | None, sockets: list[socket.socket]) -> int:
+async def _run(config: NodeConfig, chain: Chain, network: "Libp2pNetwork | None", sockets: list[socket.socket]) -> int:
     """Start the parts, say where they are, and wait for the end."""
     token = trio.lowlevel.current_trio_token()
     pool, inbox = TransactionPool(), Inbox(token)
@@ -167,7 +173,7 @@ def _listening(stop: Callable[[], None]) -> Iterator[None]:
         yield
 
 
-def _describe(config: NodeConfig, network: Libp2pNetwork | None) -> NodeInfo:
+def _describe(config: NodeConfig, network: "Libp2pNetwork | None") -> NodeInfo:
     """Say what does not change while the node runs. Without a network there is no peer id."""
     return NodeInfo(
         name=config.name,
@@ -181,7 +187,7 @@ def _describe(config: NodeConfig, network: Libp2pNetwork | None) -> NodeInfo:
     )
 
 
-def _greet(config: NodeConfig, chain: Chain, network: Libp2pNetwork | None, sockets: list[socket.socket]) -> None:
+def _greet(config: NodeConfig, chain: Chain, network: "Libp2pNetwork | None", sockets: list[socket.socket]) -> None:
     """Tell a person what runs and where."""
     best = chain.snapshot.best
     log.info("mfchain %s, chain %s, genesis %s", VERSION, config.spec.name, to_hex(chain.genesis)[:10])
@@ -191,7 +197,12 @@ def _greet(config: NodeConfig, chain: Chain, network: Libp2pNetwork | None, sock
     if config.producer is not None:
         log.info("making blocks as %s (%s sealing)", ss58_encode(config.producer.public), config.spec.sealing.value)
     if network is not None:
-        for address in network.listen_addresses():
-            log.info("peers reach this node at %s", address)
+        log.info("peers reach this node at %s", " or ".join(_shortlist(network.listen_addresses())))
     port = sockets[0].getsockname()[1]
     log.info("JSON-RPC at ws://127.0.0.1:%d and http://127.0.0.1:%d", port, port)
+
+
+def _shortlist(addresses: Sequence[str]) -> list[str]:
+    """Of many addresses of one machine, the one for others and the one for itself."""
+    local = [address for address in addresses if address.startswith("/ip4/127.")]
+    return [*[address for address in addresses if address not in local][:1], *local[:1]]

@@ -21,8 +21,8 @@ from tests.support.processes import PATIENCE, Command, NodeProcess, Nodes, run
 
 pytestmark = pytest.mark.full
 
-CHAIN = ("--chain", "movielens")
-PRODUCER = (*CHAIN, "--producer", "--alice", "--block-time", 100)
+CHAIN = ("--chain", Path(__file__).with_name("hurried.json"))
+PRODUCER = (*CHAIN, "--producer", "--alice")
 SLOWLY = ("--batch", 8, "--rate", 1_500)
 
 _PAIRS = Vec(Tuple(U64, I64), 256)
@@ -226,7 +226,7 @@ def chain_info(base_path: Path) -> dict[str, Any]:
     code, out, err = run("mfchain-node", "chain-info", *CHAIN, "--base-path", base_path, "--json")
     assert (code, err) == (0, "")
     info: dict[str, Any] = json.loads(out)
-    assert info.pop("database") == str(base_path / "chains" / "movielens" / "db")
+    assert info.pop("database") == str(base_path / "chains" / "hurried" / "db")
     return info
 
 

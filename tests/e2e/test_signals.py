@@ -26,7 +26,7 @@ def test_an_idle_node_stops(nodes: Nodes, number: signal.Signals) -> None:
 @BOTH
 def test_a_busy_node_stops(nodes: Nodes, tmp_path: Path, ratings: Ratings, number: signal.Signals) -> None:
     base_path = tmp_path / "base"
-    options = ("--chain", "movielens", "--producer", "--alice", "--block-time", 50, "--base-path", base_path)
+    options = ("--chain", "movielens", "--producer", "--alice", "--block-time", 100, "--base-path", base_path)
     node = nodes.start(*options)
     file, titles = ratings.write(tmp_path)
     words = ("import", file, "--titles", titles, "--batch", 1)

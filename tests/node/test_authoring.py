@@ -6,7 +6,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from node.authoring import LEARNING_PAUSE, Bell, Sealing, seal_by_interval, seal_instantly
+from node.authoring import LEARNING_PAUSE, Bell, seal_by_interval, seal_instantly
+from node.spec_types import Sealing
 
 
 class Producer:

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from node.chain import AUTHOR_ENGINE, BuiltBlock
+from node.chain import BuiltBlock, Imported
 from pallets.matrix_factorization import errors
 from pallets.matrix_factorization.storage import MODEL, RATINGS
 from pallets.matrix_factorization.view import derive_view
+from pallets.producers.claim import AUTHOR_ENGINE
 from pallets.timestamp.pallet import NOW
 from runtime.executive import BASE_EXTRINSIC_WEIGHT
 from runtime.extrinsic import Extrinsic
@@ -53,7 +54,7 @@ def test_a_built_block_is_the_head_final_and_on_disk(node: NodeChain) -> None:
     assert head.ref == BlockRef(BlockNumber(1), head.block.header.hash())
     assert node.chain.database.block(head.ref.hash) == head.block
     assert head.block.header.digest == (DigestItem(DigestKind.PRE_RUNTIME, AUTHOR_ENGINE, AUTHOR),)
-    assert (head.failed, head.model_changed, built.refused) == (1, True, ())
+    assert (head.entered[0].failed, head.model_changed, built.refused) == (1, True, ())
     assert list(head.changed_keys) == node.chain.database.changed_keys(head.ref.hash)
     assert RATINGS.key(ALICE) in head.changed_keys
     assert NOW.get(node.chain.database.state_at(head.ref.hash)) == 2_000
@@ -80,7 +81,7 @@ def test_the_model_changes_with_ratings_and_with_epochs_only(node: NodeChain) ->
 def test_time_goes_forward_even_if_the_clock_does_not(node: NodeChain) -> None:
     times = []
     for clock in (5_000, 5_000, 1, 5_001, 9_000):
-        node.chain.build([], AUTHOR, clock)
+        node.chain.build([], node.template(clock))
         times.append(NOW.get(node.chain.database.state_at(node.chain.snapshot.best.hash)))
     assert times == [5_000, 5_001, 5_002, 5_003, 9_000]
 
@@ -117,7 +118,7 @@ def test_a_full_block_looks_at_no_more_transactions() -> None:
             looked_at.append(transaction)
             yield transaction
 
-    node.chain.build(walk(), AUTHOR, 2_000)  # type: ignore[arg-type]
+    node.chain.build(walk(), node.template(2_000))  # type: ignore[arg-type]
     assert looked_at == [first, second, third]
     assert node.chain.snapshot.model.record.ratings == 2
 
@@ -149,7 +150,7 @@ def test_another_node_imports_what_was_built_and_holds_the_same(node: NodeChain)
         [],
     ):
         built = node.build(*node.transactions(*calls)).head
-        assert other.chain.import_block(built.block) == built
+        assert other.chain.import_block(built.block) == Imported(built.ref, is_new=True, head=built)
         assert other.chain.snapshot.model.digest() == node.chain.snapshot.model.digest()
     assert other.chain.snapshot.best == node.chain.snapshot.best
 
@@ -246,7 +247,7 @@ def test_every_block_of_the_window_has_the_model_that_it_had(node: NodeChain) ->
 
 
 def test_the_models_asked_for_last_are_remembered(node: NodeChain, monkeypatch: pytest.MonkeyPatch) -> None:
-    for _ in range(6):
+    for _ in range(10):
         node.block()
     derived = []
 
@@ -254,14 +255,14 @@ def test_the_models_asked_for_last_are_remembered(node: NodeChain, monkeypatch: 
         derived.append(arguments)
         return derive_view(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("node.chain.derive_view", counting)
+    monkeypatch.setattr("node.models.derive_view", counting)
 
     def was_derived(number: int) -> bool:
         derived.clear()
         node.chain.model_at(node.hash_at(number))
         return bool(derived)
 
-    # Blocks 3 to 6 are remembered, as they were heads. Asking for 3 makes 4 the one to go.
+    # Blocks 3 to 10 are remembered, as they were heads. Asking for 3 makes 4 the one to go.
     assert not was_derived(3)
     assert was_derived(2)
     assert not was_derived(3)

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.spec_types import Sealing
 from node.chain_spec import (
     MAX_BLOCK_LENGTH,
     SHIPPED,
@@ -24,7 +23,7 @@ from node.chain_spec import (
     parse_spec,
     render,
 )
-from node.spec_types import MODEL_LIMITS
+from node.spec_types import MODEL_LIMITS, Sealing
 from pallets.matrix_factorization.calls import build_calls
 from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.fixed_point import RatingScale
@@ -134,7 +133,7 @@ def test_local() -> None:
     assert spec.chain_type is ChainType.LOCAL
     assert spec.items == ITEMS_OF_DEV
     assert spec.ring == tuple(account(name) for name in ("Alice", "Bob", "Charlie"))
-    assert spec.sealing is Sealing.INTERVAL
+    assert spec.sealing is Sealing.RING
 
 
 def test_movielens() -> None:

@@ -17,13 +17,13 @@ import trio
 from typer.main import get_command
 
 import node.service
-from node.spec_types import Sealing
 from node.chain import Chain
 from node.chain_spec import SHIPPED, genesis, load_spec, render
 from node.cli import app
-from node.config import VERSION, LogConfig, LogFormat, NodeConfig, database_path
+from node.config import VERSION, LogConfig, LogFormat, NetworkOptions, NodeConfig, database_path
 from node.errors import ExitCode, NodeError
 from node.keystore import Keystore
+from node.spec_types import Sealing
 from rpc.limits import MEBIBYTE, RpcLimits, UnsafeMethods
 from runtime.crypto import Scheme
 from runtime.keys import key_pair_from_uri, ss58_encode
@@ -47,6 +47,13 @@ RUN_OPTIONS = {
     "--eve",
     "--ferdie",
     "--suri",
+    "--port",
+    "--listen-addr",
+    "--bootnodes",
+    "--node-key",
+    "--no-mdns",
+    "--in-peers",
+    "--out-peers",
     "--rpc-port",
     "--rpc-external",
     "--rpc-cors",
@@ -64,6 +71,7 @@ RUN_OPTIONS = {
 COMMANDS = {
     "run",
     "key",
+    "generate-node-key",
     "export-chain-spec",
     "build-spec",
     "chain-info",
@@ -140,7 +148,7 @@ def test_key_alone_shows_help_as_wrong_usage(cli: Cli) -> None:
     ("arguments", "message"),
     [
         (["nonsense"], "No such command 'nonsense'."),
-        (["--nonsense"], "No such option: --nonsense"),
+        (["--zzz"], "No such option: --zzz"),
         (["run", "nonsense"], "Got unexpected extra argument(s) (nonsense)"),
         (["--dev", "purge-chain"], "Got unexpected extra argument(s) (purge-chain)"),
         (["--chain"], "Option '--chain' requires an argument."),
@@ -242,11 +250,13 @@ def test_files_are_in_the_home_directory(
 
 
 def test_every_option_arrives(cli: Cli, started: list[NodeConfig], tmp_path: Path) -> None:
+    boot = "/ip4/127.0.0.1/tcp/30333/p2p/12D3KooWN48oyVhbfEbAeoexSu3D4GpjTgq578EYZeHse32kDu4X"
     options = (
         f"--chain dev --base-path {tmp_path} --name Me --producer --suri //Me --block-time 250 --state-pruning archive "
-        "--rpc-port 1234 --rpc-external --rpc-cors https://example.org --rpc-methods safe --rpc-max-connections 2 "
-        "--rpc-max-request-size 3 --rpc-max-batch 4 --rpc-max-subscriptions 5 --rpc-rate-limit 6.5 "
-        "--log warn --log rpc=debug -l node=error --log-format json"
+        f"--port 5 --listen-addr /ip4/10.0.0.1/tcp/6 --bootnodes {boot} --node-key {'1' * 64} --no-mdns --in-peers 7 "
+        "--out-peers 8 --rpc-port 1234 --rpc-external --rpc-cors https://example.org --rpc-methods safe "
+        "--rpc-max-connections 2 --rpc-max-request-size 3 --rpc-max-batch 4 --rpc-max-subscriptions 5 "
+        "--rpc-rate-limit 6.5 --log warn --log rpc=debug -l node=error --log-format json"
     )
     assert cli(*options.split()) == Ended(0, "", "")
     (config,) = started
@@ -269,6 +279,7 @@ def test_every_option_arrives(cli: Cli, started: list[NodeConfig], tmp_path: Pat
             methods=UnsafeMethods.SAFE,
             allowed_origins=("https://example.org",),
         ),
+        network=NetworkOptions("1" * 64, 5, ("/ip4/10.0.0.1/tcp/6",), (boot,), mdns=False, in_peers=7, out_peers=8),
         state_pruning=None,
         block_time=0.25,
         log=LogConfig(30, (("rpc", 10), ("node", 40)), LogFormat.JSON),

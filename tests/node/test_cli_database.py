@@ -53,7 +53,7 @@ def grow(base: Path, spec: ChainSpec, length: int = LENGTH, pruning: int | None 
             versions = (version.spec_version, version.transaction_version)
             raw = sign_extrinsic(ALICE, call, IMMORTAL, Nonce(nonce), *versions, first, first)
             valid = chain.validator().validate(chain.runtime.prepare(raw))
-            built = chain.build([valid], ALICE.public, spec.genesis_time + 1_000 * (nonce + 1))
+            built = chain.build([valid], chain.consensus.template(ALICE, spec.genesis_time + 1_000 * (nonce + 1)))
             assert built.refused == ()
             blocks.append(built.head.block)
     finally:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from node.spec_types import Sealing
 from node.chain_spec import genesis, load_spec
 from node.commands.logs import start_logging
 from node.config import (
@@ -17,12 +16,14 @@ from node.config import (
     VERSION,
     LogConfig,
     LogFormat,
+    NetworkOptions,
     NodeConfig,
     Options,
     configure,
     default_base_path,
 )
 from node.errors import ExitCode, UsageError
+from node.spec_types import Sealing
 from rpc.limits import DEFAULT_ORIGINS, MEBIBYTE, RpcLimits, UnsafeMethods
 from runtime.crypto import KeyPair, Scheme
 from runtime.keys import key_pair_from_uri
@@ -64,6 +65,7 @@ def test_without_options_a_node_follows_the_local_chain() -> None:
         rpc_host="127.0.0.1",
         rpc_port=9944,
         rpc_limits=RpcLimits(),
+        network=NetworkOptions(None, 30_333, (), (), mdns=True, in_peers=25, out_peers=8),
         state_pruning=256,
         block_time=2.0,
         log=LogConfig(),
@@ -171,13 +173,38 @@ def test_block_time_makes_any_chain_one_of_intervals_and_no_other_chain() -> Non
     assert genesis(config.spec).header == genesis(load_spec("dev")).header
 
 
-def test_a_ring_is_refused_until_nodes_can_do_it() -> None:
-    ring = replace(load_spec("local"), sealing=Sealing.RING)
+def test_block_time_is_the_slot_of_a_ring_which_is_another_chain_then() -> None:
+    local = load_spec("local")
+    config = configure(Options(producer=True, dev_keys=("alice",), block_time=500), local, BASE, no_key)
+    assert config.spec == replace(local, slot_duration=500)
+    assert genesis(config.spec).header != genesis(local).header
     with pytest.raises(UsageError) as caught:
-        configure(Options(), ring, BASE, no_key)
-    assert str(caught.value) == "the chain local is sealed by a ring of producers, which this node cannot do"
-    by_time = configure(Options(producer=True, dev_keys=("alice",), block_time=500), ring, BASE, no_key)
-    assert by_time.spec.sealing is Sealing.INTERVAL
+        configure(Options(producer=True, dev_keys=("alice",), block_time=50), local, BASE, no_key)
+    assert str(caught.value) == "--block-time: a slot of a ring has 100 to 60000 ms, not 50"
+
+
+PEER = "12D3KooWN48oyVhbfEbAeoexSu3D4GpjTgq578EYZeHse32kDu4X"
+
+
+def test_a_development_node_has_no_network_unless_it_is_asked_for() -> None:
+    assert configured(Options(dev=True)).network is None
+    asked = configured(Options(dev=True, port=0, no_mdns=True)).network
+    assert asked == NetworkOptions(None, 0, (), (), mdns=False, in_peers=25, out_peers=8)
+    boot = f"/ip4/127.0.0.1/tcp/30333/p2p/{PEER}"
+    followed = configured(Options(dev=True, bootnodes=(boot,))).network
+    assert followed is not None
+    assert followed.bootnodes == (boot,)
+
+
+def test_addresses_that_make_no_sense() -> None:
+    assert refused(Options(listen_addresses=(f"/ip4/127.0.0.1/tcp/1/p2p/{PEER}",))) == (
+        f"--listen-addr: '/ip4/127.0.0.1/tcp/1/p2p/{PEER}' is not of the right form: such an address has no /p2p/ part"
+    )
+    assert refused(Options(bootnodes=("/ip4/127.0.0.1/tcp/1",))) == (
+        "--bootnodes: '/ip4/127.0.0.1/tcp/1' is not of the right form: "
+        "such an address ends with /p2p/ and the peer's id"
+    )
+    assert refused(Options(bootnodes=("somewhere",))).startswith("--bootnodes: ")
 
 
 def test_rpc_options_become_limits() -> None:

@@ -13,9 +13,9 @@ import trio
 from node import inbox as inbox_module
 from node.executor import InlineExecutor
 from node.inbox import Inbox
+from node.node import Node
 from node.pool import TransactionPool
 from node.rpc_service import RpcService
-from node.service import Node
 from pallets.system.storage import NUMBER
 from rpc.errors import RpcError
 from rpc.service import BlockFinalized, Health, NodeEvent, NodeInfo, SyncState, TransactionState, TransactionStatus
@@ -52,7 +52,15 @@ class Running:
             self.inbox = Inbox(self._token)
             self.service = RpcService(INFO, self.node.chain, self.pool, self.inbox)
             loop = Node(
-                self.node.chain, self.pool, self.inbox, InlineExecutor(), self.service.notify, None, block_time=1.0
+                chain=self.node.chain,
+                pool=self.pool,
+                inbox=self.inbox,
+                executor=InlineExecutor(),
+                notify=self.service.notify,
+                producer=None,
+                block_time=1.0,
+                clock=lambda: 0,
+                network=None,
             )
             async with trio.open_nursery() as nursery:
                 if serving:
@@ -301,7 +309,7 @@ def test_a_rating_can_be_signed_by_the_node(running: Running) -> None:
     pending = ask(service.pending)
     assert [extrinsic_hash(raw) for raw in pending] == submitted
     built = running.node.build(*(running.node.valid(raw) for raw in pending))
-    assert built.head.failed == 0
+    assert built.head.entered[0].failed == 0
     ratings = service.user(ALICE.public, None)["ratings"]
     assert [(each["item"], each["rating"]) for each in ratings] == [(0, 5), (1, 5)]  # type: ignore[attr-defined]
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from node.chain import BuiltBlock, Chain
 from node.chain_spec import ChainSpec, load_spec
+from node.consensus import Template
 from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.parameters import ModelParameters
 from runtime.crypto import KeyPair
@@ -84,7 +85,11 @@ class NodeChain:
     def build(self, *transactions: ValidTransaction) -> BuiltBlock:
         """Build a block, a second after the last one."""
         self.time += 1_000
-        return self.chain.build(transactions, AUTHOR, self.time)
+        return self.chain.build(transactions, self.template(self.time))
+
+    def template(self, milliseconds: int) -> Template:
+        """What Eve puts into a block made at that time."""
+        return self.chain.consensus.template(PAIRS["Eve"], milliseconds)
 
     def block(self, *calls: tuple[str, bytes]) -> Hash:
         """Build a block of calls, none of which is refused; return its hash."""

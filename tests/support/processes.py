@@ -265,6 +265,16 @@ class NodeProcess:
         assert not loud_lines(lines), self.log
 
 
+# All warnings are shown, and fail the test; libp2p imports what is deprecated.
+_WARNINGS = ",".join(
+    [
+        "default",
+        "ignore:websockets.legacy is deprecated:DeprecationWarning",
+        "ignore:websockets.server.WebSocketServerProtocol is deprecated:DeprecationWarning",
+    ]
+)
+
+
 @dataclass(slots=True)
 class Nodes:
     """All nodes of a test. On leaving they are stopped, and what they have logged is looked at."""
@@ -282,8 +292,10 @@ class Nodes:
         """Start a node."""
         self.directory.mkdir(parents=True, exist_ok=True)
         words = tuple(map(str, arguments))
-        environment = {"TMPDIR": str(self.directory), "PYTHONWARNINGS": "default"}
-        command = Command.start("mfchain-node", *words, "--rpc-port", port, environment=environment)
+        environment = {"TMPDIR": str(self.directory), "PYTHONWARNINGS": _WARNINGS}
+        # Nodes of different tests must not meet, and each needs a port of its own.
+        apart = () if "--dev" in words or "--port" in words else ("--port", 0, "--no-mdns")
+        command = Command.start("mfchain-node", *words, *apart, "--rpc-port", port, environment=environment)
         node = NodeProcess(words, command)
         self.started.append(node)
         return node
