@@ -1,24 +1,20 @@
 """What lies between simulated nodes: who can reach whom, how long it takes, what is lost, and who dials again when.
 
-All that is to come is in one heap, and one task hands it over when its time has come. Times are rounded up to whole
-milliseconds: what happens at the same time costs trio one turn.
+Nothing here is a task: all that is to come is a call at a time, made by the clock.
 """
 
-import heapq
-import itertools
 import math
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import trio
-
 from p2p.addresses import peer_id_from_seed
 from p2p.config import NetworkConfig, Timing
 from p2p.network import PeerId, RequestKind
 from p2p.peers import PeerBook
 from tests.simulation.network import End, Message, SimulatedNetwork
+from tests.simulation.scheduler import Clock
 
 _FULL_MESH: Final = 8
 """With more nodes than these each dials so many others."""
@@ -78,6 +74,7 @@ class Medium:
     def __init__(
         self,
         rng: random.Random,
+        clock: Clock,
         *,
         conditions: Conditions | None = None,
         kinds: Sequence[RequestKind] = (),
@@ -86,6 +83,7 @@ class Medium:
         on_event: Callable[..., None] = lambda *event: None,
     ) -> None:
         """Start empty. `config` has the limits of every node; `on_event` hears of what happens, after it has."""
+        self.clock: Final = clock
         self.config: Final = config or NetworkConfig(bytes(32), bytes(32), kinds=tuple(kinds))
         self.kinds: Final = {kind.code: kind for kind in self.config.kinds}
         self.conditions = conditions or Conditions()
@@ -96,36 +94,12 @@ class Medium:
         self._rng = rng
         self._start = start
         self._pairs: list[Pair] = []
-        self._coming: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
-        self._order = itertools.count()
-        self._alarm = trio.CancelScope()
-
-    # Time
-
-    def at(self, when: float, function: Callable[..., None], *arguments: Any) -> float:
-        """Calls a function at a time, rounded up; answers which. What is due together comes in the order of asking."""
-        when = math.ceil(when * 1000) / 1000
-        heapq.heappush(self._coming, (when, next(self._order), function, arguments))
-        if when < self._alarm.deadline:
-            self._alarm.deadline = when
-        return when
-
-    async def run(self) -> None:
-        """Hands over what is due, until cancelled."""
-        coming = self._coming
-        while True:
-            with trio.CancelScope(deadline=coming[0][0] if coming else math.inf) as self._alarm:
-                await trio.sleep_forever()
-            now = trio.current_time()
-            while coming and coming[0][0] <= now:
-                _, _, function, arguments = heapq.heappop(coming)
-                function(*arguments)
 
     # Messages
 
     def arrival(self, end: "End", size: int) -> float:
         """When a message sent now from an end of a link is at the other."""
-        conditions, rng, now = self.conditions, self._rng, trio.current_time()
+        conditions, rng, now = self.conditions, self._rng, self.clock.current_time()
         low, high = conditions.latency
         delay = (low + (high - low) * end.pair.latency) * (1 + conditions.jitter * rng.random())
         if conditions.late and rng.random() < conditions.late:
@@ -142,7 +116,7 @@ class Medium:
     def send(self, end: "End", size: int, function: Callable[..., None], *arguments: Any) -> None:
         """Has the other end of a link call a function, unless it cannot be reached now or then."""
         if end.pair.is_reachable():
-            self.at(self.arrival(end, size), self._receive, end.other, function, arguments)
+            self.clock.at(self.arrival(end, size), self._receive, end.other, function, arguments)
 
     def _receive(self, end: "End", function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         if end.pair.is_reachable() and not end.is_closed:
@@ -151,19 +125,20 @@ class Medium:
 
     def spread(self, message: "Message", sender: "SimulatedNetwork", source: "End | None" = None) -> None:
         """Passes gossip on to all peers but the one it came from. What would come second anyway is not sent."""
-        size, arrivals = len(message.payload), message.arrivals
+        size, arrivals, now = len(message.payload), message.arrivals, self.clock.current_time()
         for end in sender.ends:
-            if end is source or self.is_lost() or not end.pair.is_reachable():
-                continue
             target = end.other
+            known = arrivals.get(target.network, math.inf)
+            if end is source or known <= now or not end.pair.is_reachable() or self.is_lost():
+                continue
             when = self.arrival(end, size)
-            if arrivals.get(target.network, math.inf) > when:
-                arrivals[target.network] = self.at(when, self._arrive, target, message)
+            if when < known:
+                arrivals[target.network] = self.clock.at(when, self._arrive, target, message)
 
     def _arrive(self, end: "End", message: "Message") -> None:
         network, arrivals = end.network, message.arrivals
         # A copy that was faster may have got lost: then this one counts.
-        if arrivals.get(network, math.inf) < trio.current_time():
+        if arrivals.get(network, math.inf) < self.clock.current_time():
             return
         if not end.is_admitted or end.is_closed or not end.pair.is_reachable():
             arrivals.pop(network, None)
@@ -176,7 +151,7 @@ class Medium:
 
     def add_host(self) -> Host:
         """A place for one more node, which dials others and is dialled by others."""
-        host = Host(len(self.hosts), self.config.timing, lambda: self._start + trio.current_time(), self._rng)
+        host = Host(len(self.hosts), self.config.timing, lambda: self._start + self.clock.current_time(), self._rng)
         others = list(self.hosts)
         if len(others) >= _FULL_MESH:
             # The one before it too, so that the whole hangs together.
@@ -254,7 +229,7 @@ class Medium:
             if not end.is_closed and end.cut is cut and gone:
                 end.close(f"nothing heard for {3 * keepalive:.0f} s")
 
-        self.at(trio.current_time() + silence, notice)
+        self.clock.at(self.clock.current_time() + silence, notice)
 
     def _plan(self, pair: Pair) -> None:
         """Dials soon, and after each failure half as often."""
@@ -262,7 +237,7 @@ class Medium:
             pair.is_planned = True
             timing = self.config.timing
             wait = min(timing.dial_backoff_limit, timing.dial_backoff * 2.0 ** min(pair.failures, 16))
-            self.at(trio.current_time() + wait * (0.5 + 0.5 * self._rng.random()), self._dial, pair)
+            self.clock.at(self.clock.current_time() + wait * (0.5 + 0.5 * self._rng.random()), self._dial, pair)
 
     def _dial(self, pair: Pair) -> None:
         pair.is_planned = False

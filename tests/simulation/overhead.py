@@ -1,6 +1,6 @@
 """What the simulated network itself costs: nodes that accept everything and do nothing.
 
-    python -m tests.simulation.overhead
+python -m tests.simulation.overhead
 """
 
 import sys

@@ -103,8 +103,10 @@ class World:
         self._faults: Sequence[Fault] = ()
         self._nursery: trio.Nursery | None = None
         self._calm = conditions or Conditions()
+        self._virtual = scheduler.Clock()
         self.medium: Final = Medium(
             self.rng("medium"),
+            self._virtual,
             conditions=self._calm,
             kinds=kinds,
             config=config,
@@ -127,7 +129,7 @@ class World:
 
     def now(self) -> int:
         """The time in unix milliseconds."""
-        return EPOCH + int(trio.current_time() * 1000 + _JUST_BEFORE)
+        return EPOCH + int(self._virtual.current_time() * 1000 + _JUST_BEFORE)
 
     def clock(self, index: int) -> Callable[[], int]:
         """A node's clock, in unix milliseconds, wrong by its skew."""
@@ -233,7 +235,6 @@ class World:
         async def main() -> None:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
-                nursery.start_soon(self.medium.run)
                 for index in range(len(self._hosts)):
                     await self.start(index)
                 for fault in faults:
@@ -248,7 +249,7 @@ class World:
                 nursery.cancel_scope.cancel()
 
         try:
-            scheduler.run(self.seed, main)
+            scheduler.run(self.seed, self._virtual, main)
         except Exception as error:
             self._fail(error)
         if self._failure is not None:
@@ -302,7 +303,7 @@ class World:
 
     def _on_event(self, *event: object) -> None:
         self.events += 1
-        self.trace.append((round(trio.current_time() * 1000) if self._nursery else 0, *event))
+        self.trace.append((round(self._virtual.current_time() * 1000), *event))
         if event[0] == "caught" and not self._may_raise:
             network = self.network(int(str(event[1])))
             self._fail(
