@@ -4,6 +4,7 @@ An item is stored and synced before anybody hears of it; so an author never give
 need no sync, since they can be asked for again.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import trio
@@ -33,6 +34,7 @@ class ToyNode:
         self.world, self.index, self.rules = world, index, rules
         self.store: KeyValueStore = world.disk(index).open()
         self.items = dict(self.store.items(b""))
+        self.counts = Counter(key[0] for key in self.items)
         self.conflicts: list[bytes] = []
         self.rng = world.rng(f"toy {index} {world.disk(index).writes}")
         self.network: Network | None = None
@@ -50,19 +52,21 @@ class ToyNode:
 
     def _make(self) -> None:
         assert self.network is not None
-        number = 1 + sum(1 for key in self.items if key[0] == self.index)
-        key = bytes([self.index]) + number.to_bytes(4, "big")
+        key = bytes([self.index]) + (self.counts[self.index] + 1).to_bytes(4, "big")
         content = self.rng.randbytes(8)
-        self.store.write([(key, content)], sync=self.rules.syncs_first)
-        self.items[key] = content
+        self._keep(key, content, sync=self.rules.syncs_first)
         self.network.publish(Topic.BLOCKS, key + content)
+
+    def _keep(self, key: bytes, content: bytes, *, sync: bool) -> None:
+        self.store.write([(key, content)], sync=sync)
+        self.items[key] = content
+        self.counts[key[0]] += 1
 
     def _take(self, item: bytes) -> Verdict:
         key, content = item[:_KEY], item[_KEY:]
         known = self.items.get(key)
         if known is None:
-            self.store.write([(key, content)], sync=False)
-            self.items[key] = content
+            self._keep(key, content, sync=False)
             self.world.note(self.index, "has", len(self.items))
             return Verdict.ACCEPT
         if known != content:
@@ -73,12 +77,12 @@ class ToyNode:
         while self.rules.asks:
             await trio.sleep(2)
             assert self.network is not None
-            for peer in self.network.peers():
-                await self._ask(peer.peer_id)
+            if peers := self.network.peers():
+                await self._ask(self.rng.choice(peers).peer_id)
 
     async def _ask(self, peer: PeerId) -> None:
         assert self.network is not None
-        have = bytes(sum(1 for key in self.items if key[0] == author) & 0xFF for author in range(16))
+        have = bytes(self.counts[author] & 0xFF for author in range(16))
         try:
             answer = await self.network.request(peer, MISSING, have, deadline=5)
         except NetworkError:
@@ -105,14 +109,11 @@ class ToyNode:
         return self._take(payload)
 
     async def on_request(self, peer: PeerId, kind: int, payload: bytes) -> bytes:
-        mine: dict[int, int] = {}
-        for key in self.items:
-            mine[key[0]] = mine.get(key[0], 0) + 1
         # An author whose count is the same there has nothing to add.
         return b"".join(
             key + content
             for key, content in sorted(self.items.items())
-            if mine[key[0]] & 0xFF != (payload[key[0]] if key[0] < len(payload) else 0)
+            if self.counts[key[0]] & 0xFF != payload[key[0]]
         )
 
 
@@ -130,9 +131,8 @@ def no_conflicts(world: World) -> None:
 
 def same_items(world: World) -> None:
     """All have the same items, but for those of the last seconds."""
-    held = [node.items for _, node in world.nodes() if isinstance(node, ToyNode)]
-    authors = [index for index, _ in world.nodes()]
-    for author in authors:
-        counts = [sum(1 for key in items if key[0] == author) for items in held]
+    nodes = [node for _, node in world.nodes() if isinstance(node, ToyNode)]
+    for author in range(len(nodes)):
+        counts = [node.counts[author] for node in nodes]
         assert max(counts) - min(counts) <= 1, f"items of node {author} at each node: {counts}"
         assert min(counts) > 0
