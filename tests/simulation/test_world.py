@@ -107,7 +107,7 @@ def test_faults_happen_when_they_should() -> None:
         (20000, "weather", str(fog)),
     ]  # fmt: skip
     assert seen[9] == (24000, "weather", str(Conditions()))
-    # In the third write after that, which is its own or the first of others.
+    # In the third write after that.
     assert seen[10][1:] == ("crash", 2)
     assert 30000 < int(str(seen[10][0])) < 36000
     assert seen[11:] == [(36000, "start", 2)]
@@ -200,7 +200,7 @@ def test_a_story_that_fails_fails_the_simulation() -> None:
         await trio.sleep(1)
         raise AssertionError("enough")
 
-    with pytest.raises(SimulationFailed, match=r"^seed 1 fails at 4\d\d\d ms: AssertionError: enough\n") as caught:
+    with pytest.raises(SimulationFailed, match=r"^seed 1 fails at 4000 ms: AssertionError: enough\n") as caught:
         toy_world(1).run(60, story=story)
     assert "('gossip', " not in str(caught.value)
     assert "'votes', 'reject')" in str(caught.value)

@@ -100,6 +100,7 @@ class World:
         self._invariants = list(invariants)
         self._may_raise = may_raise
         self._failure: BaseException | None = None
+        self._failed_at = 0
         self._faults: Sequence[Fault] = ()
         self._nursery: trio.Nursery | None = None
         self._calm = conditions or Conditions()
@@ -129,7 +130,7 @@ class World:
 
     def now(self) -> int:
         """The time in unix milliseconds."""
-        return EPOCH + int(self._virtual.current_time() * 1000 + _JUST_BEFORE)
+        return EPOCH + self._milliseconds()
 
     def clock(self, index: int) -> Callable[[], int]:
         """A node's clock, in unix milliseconds, wrong by its skew."""
@@ -301,9 +302,14 @@ class World:
 
     # Looking
 
+    def _milliseconds(self) -> int:
+        return int(self._virtual.current_time() * 1000 + _JUST_BEFORE)
+
     def _on_event(self, *event: object) -> None:
+        if self._failure is not None:
+            return
         self.events += 1
-        self.trace.append((round(self._virtual.current_time() * 1000), *event))
+        self.trace.append((self._milliseconds(), *event))
         if event[0] == "caught" and not self._may_raise:
             network = self.network(int(str(event[1])))
             self._fail(
@@ -323,17 +329,16 @@ class World:
 
     def _fail(self, error: BaseException, cause: BaseException | None = None) -> None:
         if self._failure is None:
-            self._failure = error
+            self._failure, self._failed_at = error, self._milliseconds()
             error.__cause__ = error.__cause__ or cause
             if self._nursery is not None:
                 self._nursery.cancel_scope.cancel()
 
     def _report(self, error: BaseException) -> str:
         test = os.environ.get("PYTEST_CURRENT_TEST", "").partition(" (")[0]
-        at = self.trace[-1][0] if self.trace else 0
         return "\n".join(
             [
-                f"seed {self.seed} fails at {at} ms: {_text(error)}",
+                f"seed {self.seed} fails at {self._failed_at} ms: {_text(error)}",
                 f'again: MFCHAIN_SEEDS={self.seed} python -m pytest "{test}"',
                 "faults:",
                 *(f"  {fault}" for fault in self._faults),
