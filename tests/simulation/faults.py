@@ -40,14 +40,23 @@ class Weather:
 
 
 @dataclass(frozen=True, slots=True)
+class Skew:
+    """A node's clock is wrong by so many seconds for a time."""
+
+    node: int
+    by: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """One of them, and when it begins, in seconds."""
 
     at: float
-    what: Crash | Partition | Weather
+    what: Crash | Partition | Weather | Skew
 
 
-ALL_KINDS: Final = ("crash", "partition", "weather")
+ALL_KINDS: Final = ("crash", "partition", "weather", "skew")
 
 
 def random_faults(
@@ -57,6 +66,7 @@ def random_faults(
     *,
     every: float = 20.0,
     longest: float = 20.0,
+    largest_skew: float = 1.0,
     kinds: Collection[str] = ALL_KINDS,
 ) -> list[Fault]:
     """About one fault each `every` seconds, none longer than `longest`, all over after `CALM` of the time."""
@@ -65,12 +75,15 @@ def random_faults(
     at = rng.uniform(0, every)
     while at < end:
         span = rng.uniform(0.5, min(longest, max(0.5, end - at)))
-        faults.append(Fault(round(at, 3), _random_fault(rng, nodes, round(span, 3), tuple(kinds))))
+        what = _random_fault(rng, nodes, round(span, 3), largest_skew, tuple(kinds))
+        faults.append(Fault(round(at, 3), what))
         at += rng.uniform(0, 2 * every)
     return faults
 
 
-def _random_fault(rng: random.Random, nodes: int, span: float, kinds: tuple[str, ...]) -> Crash | Partition | Weather:
+def _random_fault(
+    rng: random.Random, nodes: int, span: float, largest_skew: float, kinds: tuple[str, ...]
+) -> Crash | Partition | Weather | Skew:
     kind = rng.choice(kinds)
     if kind == "crash":
         in_write = rng.choice((0, 0, 1, 2, 5))
@@ -78,6 +91,8 @@ def _random_fault(rng: random.Random, nodes: int, span: float, kinds: tuple[str,
     if kind == "partition":
         order = rng.sample(range(nodes), nodes)
         return Partition((tuple(sorted(order[: rng.randint(1, max(1, nodes // 2))])),), span)
+    if kind == "skew":
+        return Skew(rng.randrange(nodes), round(rng.uniform(-largest_skew, largest_skew), 3), span)
     low = rng.choice((0.005, 0.1, 0.5))
     conditions = Conditions(
         latency=(low, low * rng.uniform(2, 5)),

@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from p2p.network import Network, Topic
-from tests.simulation.faults import CALM, Crash, Fault, Partition, Weather, random_faults
+from tests.simulation.faults import CALM, Crash, Fault, Partition, Skew, Weather, random_faults
 from tests.simulation.medium import Conditions
 from tests.simulation.toy import KINDS, Rules, ToyNode, no_conflicts, same_items, toys
 from tests.simulation.world import EPOCH, SimulationFailed, World, seeds
@@ -97,20 +97,27 @@ def test_faults_happen_when_they_should() -> None:
         Fault(5, Crash(1, 3.0)),
         Fault(10, Partition(((0, 1),), 5.0)),
         Fault(20, Weather(fog, 4.0)),
+        Fault(25, Skew(3, -0.75, 2.0)),
         Fault(30, Crash(2, 6.0, silently=True, in_write=3)),
     ]
+    usual = world.clock(3)() - EPOCH
     world.run(50, faults, at_end=[same_items])
-    seen = [(event[0], *event[1:]) for event in world.trace if event[1] in ("start", "crash", "partition", "weather")]
+    seen = [
+        (event[0], *event[1:])
+        for event in world.trace
+        if event[1] in ("start", "crash", "partition", "weather", "skew")
+    ]
     assert seen[:4] == [(0, "start", number) for number in range(4)]
     assert seen[4:9] == [
         (5000, "crash", 1), (8000, "start", 1), (10000, "partition", "((0, 1),)"), (15000, "partition", "()"),
         (20000, "weather", str(fog)),
     ]  # fmt: skip
     assert seen[9] == (24000, "weather", str(Conditions()))
+    assert seen[10:12] == [(25000, "skew", 3, -750), (27000, "skew", 3, usual)]
     # In the third write after that.
-    assert seen[10][1:] == ("crash", 2)
-    assert 30000 < int(str(seen[10][0])) < 36000
-    assert seen[11:] == [(36000, "start", 2)]
+    assert seen[12][1:] == ("crash", 2)
+    assert 30000 < int(str(seen[12][0])) < 36000
+    assert seen[13:] == [(36000, "start", 2)]
 
 
 def test_random_faults_leave_time_to_recover() -> None:

@@ -24,7 +24,7 @@ from p2p.config import NetworkConfig
 from p2p.network import Network, RequestKind
 from tests.simulation import scheduler
 from tests.simulation.disk import Disk
-from tests.simulation.faults import Crash, Fault, Partition, Weather
+from tests.simulation.faults import Crash, Fault, Partition, Skew, Weather
 from tests.simulation.medium import Conditions, Host, Medium
 from tests.simulation.network import SimulatedNetwork
 
@@ -133,9 +133,8 @@ class World:
         return EPOCH + self._milliseconds()
 
     def clock(self, index: int) -> Callable[[], int]:
-        """A node's clock, in unix milliseconds, wrong by its skew."""
-        skew = self._skews[index]
-        return lambda: self.now() + skew
+        """A node's clock, in unix milliseconds, wrong by its skew of the moment."""
+        return lambda: self.now() + self._skews[index]
 
     def disk(self, index: int) -> Disk:
         """A node's disk, the same in all its lives."""
@@ -216,6 +215,11 @@ class World:
         """Changes how good the links are."""
         self.medium.conditions = conditions
         self._on_event("weather", str(conditions))
+
+    def set_skew(self, index: int, seconds: float) -> None:
+        """Sets a node's clock wrong."""
+        self._skews[index] = round(seconds * 1000)
+        self._on_event("skew", index, self._skews[index])
 
     # The run
 
@@ -299,6 +303,11 @@ class World:
                 self.set_conditions(conditions)
                 await trio.sleep(span)
                 self.set_conditions(self._calm)
+            case Skew(node, by, span):
+                usual = self._skews[node] / 1000
+                self.set_skew(node, by)
+                await trio.sleep(span)
+                self.set_skew(node, usual)
 
     # Looking
 
