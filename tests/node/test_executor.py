@@ -60,6 +60,26 @@ def test_the_chain_does_one_thing_at_a_time_in_the_order_of_the_calls() -> None:
     assert log == [str(number) for number in range(20)]
 
 
+def test_inline_work_for_the_chain_is_done_in_the_order_of_the_calls() -> None:
+    async def main() -> list[int]:
+        executor = InlineExecutor()
+        log: list[int] = []
+        calls = iter(range(20))
+
+        async def call() -> None:
+            number = next(calls)
+            await executor.on_chain(log.append, number)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(call)
+        return log
+
+    # trio shuffles the tasks that can run: by chance alone this would come out right now and then.
+    for _ in range(10):
+        assert trio.run(main) == list(range(20))
+
+
 def test_work_aside_runs_while_the_chain_is_busy() -> None:
     async def main() -> None:
         executor = ThreadExecutor(aside=2)
