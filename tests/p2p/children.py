@@ -54,15 +54,22 @@ class Child:
 
     def wait_any(self, *wanted: tuple[str, dict[str, Any]]) -> dict[str, Any]:
         """The first event that any of these describes."""
+        found = self.find(*wanted, within=DEADLINE)
+        if found is None:
+            raise AssertionError(f"no {wanted} within {DEADLINE} s; {self._seen}\n{''.join(self.errors)}")
+        return found
+
+    def find(self, *wanted: tuple[str, dict[str, Any]], within: float) -> dict[str, Any] | None:
+        """The first event that any of these describes, or None after so many seconds."""
         for index, seen in enumerate(self._seen):
             if any(_fits(seen, *one) for one in wanted):
                 return self._seen.pop(index)
-        until = time.monotonic() + DEADLINE
+        until = time.monotonic() + within
         while True:
             try:
                 found = self._events.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
-                raise AssertionError(f"no {wanted} within {DEADLINE} s; {self._seen}\n{''.join(self.errors)}") from None
+                return None
             if found is None:
                 raise AssertionError(f"the program ended before {wanted}: {''.join(self.errors)}")
             if any(_fits(found, *one) for one in wanted):
