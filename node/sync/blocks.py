@@ -99,7 +99,9 @@ class BlockExchange:
             InvalidBlock: the header breaks a rule, or the body is not the header's.
         """
         header = announcement.header
-        if self._catch_up.is_active or not self._chain.knows(header.parent_hash):
+        # A parent that waits to be executed is as good as one that was: blocks are executed in their order.
+        has_parent = header.parent_hash in self._assembled or self._chain.knows(header.parent_hash)
+        if self._catch_up.is_active or not has_parent:
             self._catch_up.look()
             return Verdict.IGNORE
         self._check(header)

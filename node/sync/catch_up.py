@@ -20,7 +20,7 @@ from node.sync.peers import PeerStates
 from p2p.network import Misbehaviour, Network, NetworkError, PeerId
 from runtime.header import Block
 from runtime.interface.errors import InvalidBlock
-from runtime.primitives import BlockNumber, Hash, to_hex
+from runtime.primitives import BlockNumber, BlockRef, Hash, to_hex
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +75,7 @@ class CatchUp:
         self._clock = clock
         self._on_change = on_change
         self._bell = Bell()
+        self._asked = 0
         self.is_active = False
 
     def look(self) -> None:
@@ -84,8 +85,10 @@ class CatchUp:
     async def run(self) -> None:
         """Catch up whenever a peer is ahead, until cancelled."""
         while True:
-            with trio.move_on_after(_TICK):
+            with trio.move_on_after(_TICK) as silence:
                 await self._bell.wait()
+            if silence.cancelled_caught:
+                await self._ask_the_next()
             while (peer := self._ahead()) is not None:
                 await self._from(peer)
             self._set_active(False)
@@ -104,6 +107,23 @@ class CatchUp:
             if state.best.number > best and state.useless_until <= now
         ]
         return max(ahead)[1] if ahead else None
+
+    async def _ask_the_next(self) -> None:
+        """Ask one peer after the other whether it has more than we know of: announcements may be lost."""
+        peers = [peer for peer, _ in self._peers]
+        if not peers:
+            return
+        self._asked += 1
+        peer = peers[self._asked % len(peers)]
+        try:
+            blocks = await self._request(peer, self._locator())
+        except NetworkError as error:
+            log.debug("%s does not say what it has: %s", peer, error)
+        except MessageError as error:
+            self._network.report(peer, Misbehaviour.BAD_RESPONSE, str(error))
+        else:
+            for block in blocks[-1:]:
+                self._peers.has_block(peer, BlockRef(block.header.number, block.header.hash()))
 
     async def _from(self, peer: PeerId) -> None:
         """Take what a peer has, until it has nothing more or fails us."""
@@ -131,11 +151,8 @@ class CatchUp:
         locator = self._locator()
         async with answers:
             while True:
-                request = BlocksRequest(locator, MAX_BLOCKS).encode()
                 try:
-                    payload = await self._network.request(progress.peer, BLOCKS.code, request, deadline=_DEADLINE)
-                    blocks = decode_blocks(payload)
-                    _check_links(blocks, locator)
+                    blocks = await self._request(progress.peer, locator)
                 except NetworkError as error:
                     log.debug("catching up with %s failed: %s", progress.peer, error)
                     progress.useless_for = _USELESS
@@ -148,6 +165,18 @@ class CatchUp:
                     return
                 await answers.send(blocks)
                 locator = (blocks[-1].header.hash(),)
+
+    async def _request(self, peer: PeerId, locator: tuple[Hash, ...]) -> list[Block]:
+        """Ask a peer for the blocks that follow a place.
+
+        Raises:
+            NetworkError: there is no answer.
+            MessageError: it is not one to what was asked.
+        """
+        request = BlocksRequest(locator, MAX_BLOCKS).encode()
+        blocks = decode_blocks(await self._network.request(peer, BLOCKS.code, request, deadline=_DEADLINE))
+        _check_links(blocks, locator)
+        return blocks
 
     async def _verify(
         self, answers: trio.MemoryReceiveChannel[list[Block]], checked: trio.MemorySendChannel[Block]
