@@ -220,7 +220,8 @@ class SimulatedNetwork(Network):
             return
         self._faults.noted(f"misbehaviour: {misbehaviour}")
         consequence = self.host.book.penalize(peer, misbehaviour)
-        self._happened("report", misbehaviour.value, detail, consequence.value)
+        whom = next((host.index for host in self.medium.hosts if host.peer_id == peer), -1)
+        self._happened("report", whom, misbehaviour.value, detail, consequence.value)
         if consequence is not Consequence.NONE:
             self._drop(peer, "banned" if consequence is Consequence.BAN else str(misbehaviour))
 
