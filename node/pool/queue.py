@@ -57,7 +57,7 @@ class AccountQueue:
     def ready(self) -> list[Entry]:
         """Return the ready ones by nonce."""
         if self.start != UNSETTLED:
-            return [self.entries[Nonce(nonce)] for nonce in range(self.start, self.next)]
+            return [self.entries[nonce] for nonce in map(Nonce, range(self.start, self.next))]
         return [self.entries[nonce] for nonce in sorted(self.entries) if self.entries[nonce].ticket]
 
 
@@ -124,11 +124,11 @@ def _rounds(runs: Iterable[list[Entry]]) -> list[Entry]:
     left = list(runs)
     taken: list[Entry] = []
     position = 0
-    while left:
+    while len(left) > 1:
         taken += [run[position] for run in left]
         position += 1
         left = [run for run in left if len(run) > position]
-    return taken
+    return taken + left[0][position:] if left else taken
 
 
 class ReadyTransactions(Iterator[ValidTransaction]):
