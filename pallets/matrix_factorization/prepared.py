@@ -38,6 +38,7 @@ class RowPredictor:
         """Find where the parts of a row lie."""
         packed = triangle(width)[0].size
         self._width = width
+        self.row_width = width + 2 * packed + 1
         self._products = slice(width, width + packed)
         self._covariance = slice(width + packed, width + 2 * packed)
         # Each entry off the diagonal stands for two of the full matrix; times one or two is exact.
