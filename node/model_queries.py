@@ -13,7 +13,7 @@ import numpy as np
 
 from node.chain import Chain
 from node.chain_spec import ChainSpec
-from node.reading import Reading
+from node.reading import PreparedModel, Reading
 from pallets.matrix_factorization.fixed_point import F64, FRACTION_BITS, I32, ONE, from_fixed, square_index
 from pallets.matrix_factorization.predict import on_scale
 from pallets.matrix_factorization.prepared import on_scale_one
@@ -40,12 +40,13 @@ class ModelQueries:
         self._readings: OrderedDict[Hash, Reading] = OrderedDict()
         self._lock = threading.Lock()
         self._head: Reading | None = None
+        self._prepared: PreparedModel | None = None
 
     def predict(self, account: AccountId, item: int, at: Hash | None) -> JsonObject:
         """One rating's predicted mean and spread."""
         reading = self._reading(at)
         _check_item(reading.model, item)
-        return _whole(reading, account, [item], [reading.predict_one(account, item)])[0]
+        return _whole(reading, account, [item], [reading.prepared.predict_one(account, item)])[0]
 
     def predict_batch(self, accounts: Sequence[AccountId], items: Sequence[int], at: Hash | None) -> JsonObject:
         """Means and spreads of many pairs."""
@@ -54,13 +55,13 @@ class ModelQueries:
         if items and not 0 <= min(items) <= max(items) < model.items.size:
             for index, item in enumerate(items):
                 _check_item(model, item, index)
-        predictions = reading.predict_pairs(accounts, np.array(items, np.int64))
+        predictions = reading.prepared.predict_pairs(accounts, np.array(items, np.int64))
         scaled = on_scale(predictions, model.config.scale)
         return {"mean": scaled.mean.tolist(), "std": scaled.deviation.tolist(), "block": reading.block}
 
     def is_prepared(self, accounts: Sequence[AccountId]) -> bool:
         """Tell whether predictions for these accounts at the head are quick: nothing has to be solved for them."""
-        return self._reading(None).has_users(accounts)
+        return self._reading(None).prepared.has_users(accounts)
 
     def recommend(
         self, account: AccountId, count: int, options: RecommendOptions, at: Hash | None
@@ -72,7 +73,7 @@ class ModelQueries:
         if not options.include_rated and (entry := model.users.get(account)) is not None:
             eligible[entry.ratings.entries["item"]] = False
         items = np.flatnonzero(eligible)
-        predictions = reading.predict_all(account)
+        predictions = reading.prepared.predict_all(account)
         score = from_fixed(predictions.mean[items])
         if options.order is not RecommendOrder.MEAN:
             sign = 1.0 if options.order is RecommendOrder.OPTIMISTIC else -1.0
@@ -86,7 +87,7 @@ class ModelQueries:
         reading = self._reading(at)
         model = reading.model
         _check_item(model, item)
-        features, lengths = reading.item_features
+        features, lengths = reading.prepared.item_features
         products = np.sum(features * features[item], axis=1)
         cosine = products / np.maximum(lengths * lengths[item], np.finfo(np.float64).tiny)
         others = np.delete(np.arange(model.items.size), item)
@@ -173,7 +174,8 @@ class ModelQueries:
             with self._lock:
                 reading = self._readings.get(at)
             if reading is None:
-                reading = Reading(BlockRef(NUMBER.get(state), at), self._chain.model_at(at), state)
+                model = self._chain.model_at(at)
+                reading = Reading(BlockRef(NUMBER.get(state), at), model, state, self._prepared_for(model))
         except UnknownBlock:
             raise unknown_block(at) from None
         except StatePruned:
@@ -191,12 +193,19 @@ class ModelQueries:
         with self._lock:
             self._readings.clear()
 
+    def _prepared_for(self, model: ReadModel) -> PreparedModel:
+        """Return what is prepared for the head already, if it is the same for this model."""
+        prepared = self._prepared
+        return prepared if prepared is not None and prepared.is_of(model) else PreparedModel(model)
+
     def _read_head(self) -> Reading:
         """Begin to read the best block. A pruned or retracted head is no head any more: the next one is read then."""
         while True:
             snapshot = self._chain.snapshot
             try:
-                return Reading(snapshot.best, snapshot.model, self._chain.database.state_at(snapshot.best.hash))
+                state = self._chain.database.state_at(snapshot.best.hash)
+                self._prepared = self._prepared_for(snapshot.model)
+                return Reading(snapshot.best, snapshot.model, state, self._prepared)
             except (UnknownBlock, StatePruned):
                 if self._chain.snapshot is snapshot:
                     raise

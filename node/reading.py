@@ -45,39 +45,32 @@ class _Users:
                 self.lines[account] = line
 
 
-class Reading:
-    """A block, its model and its state, which stay as they are while the chain moves on."""
+class PreparedModel:
+    """Rows of a model's users and items."""
 
-    def __init__(self, ref: BlockRef, model: ReadModel, state: StateReader) -> None:
+    def __init__(self, model: ReadModel) -> None:
         """Prepare nothing yet."""
-        self.ref = ref
-        self.model = model
-        self.state = state
-        self.block: JsonObject = {"hash": to_hex(ref.hash), "number": ref.number}
+        self._model = model
         self._predictor = RowPredictor(model.config.model.width)
-        self._titles: dict[int, str] = {}
         self._users = _Users(self._predictor.row_width)
         self._lock = threading.Lock()
         self._chunks: dict[int, F64] = {}
+        self.titles: dict[int, str] = {}
 
-    def title(self, item: int) -> str:
-        """Return an item's title, empty if there is no such item."""
-        title = self._titles.get(item)
-        if title is None:
-            entry = ITEMS.find(self.state, item)
-            title = self._titles[item] = "" if entry is None else entry.title
-        return title
+    def is_of(self, model: ReadModel) -> bool:
+        """Tell whether all is as in this model: a block without ratings, items and epochs shares them."""
+        return model.items is self._model.items and model.frozen is self._model.frozen
 
     @cached_property
     def item_features(self) -> tuple[F64, F64]:
         """Posterior means of the features (I, K), and their lengths (I,)."""
         features = np.concatenate(
-            [np.zeros((0, self.model.config.model.dimension)), *map(self._features, self._all_chunks())]
+            [np.zeros((0, self._model.config.model.dimension)), *map(self._features, self._all_chunks())]
         )
         return features, np.sqrt(np.sum(features * features, axis=1))
 
     def _features(self, rows: F64) -> F64:
-        return rows[:, 1 : self.model.config.model.width]
+        return rows[:, 1 : self._model.config.model.width]
 
     def predict_one(self, account: AccountId, item: int) -> tuple[int, int]:
         """Mean and variance of one rating, Q20."""
@@ -115,7 +108,7 @@ class Reading:
         """Return rows of users in which these are, at most as many as there is room for; what is missing is solved."""
         wanted, users = set(accounts), self._users
         while missing := sorted(wanted - users.lines.keys()):
-            rows = user_rows(self.model.posteriors(missing))
+            rows = user_rows(self._model.posteriors(missing))
             with self._lock:
                 before = users = self._users
                 if len(before.lines) + len(missing) > MOST_USERS:
@@ -138,15 +131,35 @@ class Reading:
         return rows
 
     def _all_chunks(self) -> list[F64]:
-        return [self._chunk(chunk) for chunk in range(-(-self.model.items.size // CHUNK))]
+        return [self._chunk(chunk) for chunk in range(-(-self._model.items.size // CHUNK))]
 
     def _chunk(self, chunk: int) -> F64:
         """Return the rows of `CHUNK` items on end. Shape (n, W)."""
         rows = self._chunks.get(chunk)
         if rows is None:
-            items = np.arange(chunk * CHUNK, min((chunk + 1) * CHUNK, self.model.items.size))
-            rows = self._chunks[chunk] = item_rows(self.model.items.posteriors(items))
+            items = np.arange(chunk * CHUNK, min((chunk + 1) * CHUNK, self._model.items.size))
+            rows = self._chunks[chunk] = item_rows(self._model.items.posteriors(items))
         return rows
+
+
+class Reading:
+    """A block, its model and its state, which stay as they are while the chain moves on."""
+
+    def __init__(self, ref: BlockRef, model: ReadModel, state: StateReader, prepared: PreparedModel) -> None:
+        """Take what is `prepared` of the model, or of one that shares its ratings and items."""
+        self.ref = ref
+        self.model = model
+        self.state = state
+        self.prepared = prepared
+        self.block: JsonObject = {"hash": to_hex(ref.hash), "number": ref.number}
+
+    def title(self, item: int) -> str:
+        """Return an item's title, empty if there is no such item."""
+        title = self.prepared.titles.get(item)
+        if title is None:
+            entry = ITEMS.find(self.state, item)
+            title = self.prepared.titles[item] = "" if entry is None else entry.title
+        return title
 
 
 _NOTHING: Final = Predictions(np.zeros(0, np.int64), np.zeros(0, np.int64))
