@@ -13,7 +13,6 @@ from threading import Thread
 from typing import Final
 
 from benchmarks.common.timing import Taken
-
 from node.chain_spec import load_spec, render
 from node.spec_types import Sealing
 from rpc.client import RpcClient
@@ -42,7 +41,10 @@ class NodeProcess:
         listed = subprocess.run(
             ["/bin/ps", "-o", "time=", "-p", str(self.process.pid)], capture_output=True, text=True, check=True
         )
-        return sum(float(part) * 60**place for place, part in enumerate(reversed(listed.stdout.strip().split(":"))))
+        seconds = 0.0
+        for part in listed.stdout.strip().split(":"):
+            seconds = 60 * seconds + float(part)
+        return seconds
 
     def memory(self) -> int:
         """Return the bytes of memory that the node holds."""
