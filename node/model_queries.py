@@ -4,47 +4,30 @@ Means and deviations of predictions are on the chain's rating scale; biases, fea
 are on the model's own scale, on which ratings span [-1, 1].
 """
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from node.chain import Chain
 from node.chain_spec import ChainSpec
-from pallets.matrix_factorization.fixed_point import (
-    F64,
-    FRACTION_BITS,
-    I32,
-    I64,
-    ONE,
-    from_fixed,
-    square_index,
-)
-from pallets.matrix_factorization.posterior import UserPosteriors
-from pallets.matrix_factorization.predict import Predictions, ScaledPredictions, on_scale, predict
+from node.reading import PreparedModel, Reading
+from pallets.matrix_factorization.fixed_point import F64, FRACTION_BITS, I32, ONE, from_fixed, square_index
+from pallets.matrix_factorization.predict import on_scale
+from pallets.matrix_factorization.prepared import on_scale_one
+from pallets.matrix_factorization.ratings import NO_RATINGS
 from pallets.matrix_factorization.storage import ITEMS
 from pallets.matrix_factorization.view import ReadModel
 from pallets.system.storage import NUMBER
 from rpc.errors import state_pruned, unknown_block, unknown_item
 from rpc.service import JsonObject, RecommendOptions, RecommendOrder
-from runtime.interface.state import StateReader
 from runtime.keys import ss58_encode
 from runtime.primitives import AccountId, BlockRef, Hash, to_hex
 from storage.chain_db import StatePruned, UnknownBlock
 
-
-@dataclass(frozen=True, slots=True)
-class _Moment:
-    """A block with its model and its state, which stay as they are while the chain moves on."""
-
-    ref: BlockRef
-    model: ReadModel
-    state: StateReader
-
-    def title(self, item: int) -> str:
-        """Return an item's title, empty if there is no such item."""
-        entry = ITEMS.find(self.state, item)
-        return "" if entry is None else entry.title
+_READINGS_KEPT: Final = 3
 
 
 class ModelQueries:
@@ -54,69 +37,72 @@ class ModelQueries:
         """Take the chain whose snapshots are read."""
         self._chain = chain
         self._digests: dict[Hash, Hash] = {}
+        self._readings: OrderedDict[Hash, Reading] = OrderedDict()
+        self._lock = threading.Lock()
+        self._head: Reading | None = None
+        self._prepared: PreparedModel | None = None
 
     def predict(self, account: AccountId, item: int, at: Hash | None) -> JsonObject:
         """One rating's predicted mean and spread."""
-        moment = self._moment(at)
-        model = moment.model
-        _check_item(model, item)
-        return self._predictions(moment, account, np.array([item]))[0]
+        reading = self._reading(at)
+        _check_item(reading.model, item)
+        return _whole(reading, account, [item], [reading.prepared.predict_one(account, item)])[0]
 
     def predict_batch(self, accounts: Sequence[AccountId], items: Sequence[int], at: Hash | None) -> JsonObject:
         """Means and spreads of many pairs."""
-        moment = self._moment(at)
-        model = moment.model
-        for index, item in enumerate(items):
-            _check_item(model, item, index)
-        unique = sorted(set(accounts))
-        position = {account: index for index, account in enumerate(unique)}
-        users = model.posteriors(unique)
-        lines = np.array([position[account] for account in accounts], np.int64)
-        paired = UserPosteriors(users.mean[lines], users.covariance[lines], users.precision[lines])
-        predictions = predict(paired, model.items.posteriors(np.array(items, np.int64)))
+        reading = self._reading(at)
+        model = reading.model
+        if items and not 0 <= min(items) <= max(items) < model.items.size:
+            for index, item in enumerate(items):
+                _check_item(model, item, index)
+        predictions = reading.prepared.predict_pairs(accounts, np.array(items, np.int64))
         scaled = on_scale(predictions, model.config.scale)
-        return {"mean": scaled.mean.tolist(), "std": scaled.deviation.tolist(), "block": _block(moment.ref)}
+        return {"mean": scaled.mean.tolist(), "std": scaled.deviation.tolist(), "block": reading.block}
+
+    def is_prepared(self, accounts: Sequence[AccountId]) -> bool:
+        """Tell whether predictions for these accounts at the head are quick: nothing has to be solved for them."""
+        return self._reading(None).prepared.has_users(accounts)
 
     def recommend(
         self, account: AccountId, count: int, options: RecommendOptions, at: Hash | None
     ) -> Sequence[JsonObject]:
         """The items with the best predictions, best first, ties by ascending item."""
-        moment = self._moment(at)
-        model = moment.model
+        reading = self._reading(at)
+        model = reading.model
         eligible = model.items.raters >= options.min_ratings
         if not options.include_rated and (entry := model.users.get(account)) is not None:
             eligible[entry.ratings.entries["item"]] = False
         items = np.flatnonzero(eligible)
-        predictions = predict(model.posteriors([account]), model.items.posteriors(items))
-        score = from_fixed(predictions.mean)
+        predictions = reading.prepared.predict_all(account)
+        score = from_fixed(predictions.mean[items])
         if options.order is not RecommendOrder.MEAN:
             sign = 1.0 if options.order is RecommendOrder.OPTIMISTIC else -1.0
-            score = score + sign * np.sqrt(from_fixed(predictions.variance))
+            score = score + sign * np.sqrt(from_fixed(predictions.variance[items]))
         best = items[np.lexsort((items, -score))[:count]]
-        return self._predictions(moment, account, best)
+        moments = zip(predictions.mean[best].tolist(), predictions.variance[best].tolist(), strict=True)
+        return _whole(reading, account, best.tolist(), list(moments))
 
     def similar_items(self, item: int, count: int, at: Hash | None) -> Sequence[JsonObject]:
         """The items whose features point most nearly the same way (cosine of the posterior means)."""
-        moment = self._moment(at)
-        model = moment.model
+        reading = self._reading(at)
+        model = reading.model
         _check_item(model, item)
-        features = from_fixed(model.items.mean[:, 1:])
-        lengths = np.sqrt(np.sum(features * features, axis=1))
+        features, lengths = reading.prepared.item_features
         products = np.sum(features * features[item], axis=1)
         cosine = products / np.maximum(lengths * lengths[item], np.finfo(np.float64).tiny)
         others = np.delete(np.arange(model.items.size), item)
         nearest = others[np.lexsort((others, -cosine[others]))[:count]]
         return [
-            {"item": int(other), "title": moment.title(int(other)), "similarity": float(cosine[other])}
+            {"item": int(other), "title": reading.title(int(other)), "similarity": float(cosine[other])}
             for other in nearest
         ]
 
     def item(self, item: int, at: Hash | None) -> JsonObject:
         """What the model knows of an item."""
-        moment = self._moment(at)
-        model = moment.model
+        reading = self._reading(at)
+        model = reading.model
         _check_item(model, item)
-        entry = ITEMS.find(moment.state, item)
+        entry = ITEMS.find(reading.state, item)
         assert entry is not None, "every id below the count is registered"
         bias, features = _moments(model.items.mean[item], model.items.covariance[item])
         return {
@@ -126,46 +112,46 @@ class ModelQueries:
             "ratings": int(model.items.raters[item]),
             "bias": bias,
             "features": features,
-            "block": _block(moment.ref),
+            "block": reading.block,
         }
 
     def items(self, start: int, count: int, at: Hash | None) -> JsonObject:
         """The items from id `start` on."""
-        moment = self._moment(at)
-        model = moment.model
+        reading = self._reading(at)
+        model = reading.model
         page = []
         for item in range(start, min(start + count, model.items.size)):
             bias, _ = _moments(model.items.mean[item], model.items.covariance[item])
             page.append(
-                {"item": item, "title": moment.title(item), "ratings": int(model.items.raters[item]), "bias": bias}
+                {"item": item, "title": reading.title(item), "ratings": int(model.items.raters[item]), "bias": bias}
             )
         return {"total": model.items.size, "items": page}
 
     def user(self, account: AccountId, at: Hash | None) -> JsonObject:
         """What the model knows of an account."""
-        moment = self._moment(at)
-        model = moment.model
+        reading = self._reading(at)
+        model = reading.model
         entry = model.users.get(account)
         entries = [] if entry is None else sorted(entry.ratings.entries.tolist())
         users = model.posteriors([account])
         bias, features = _moments(users.mean[0], users.covariance[0])
         return {
             "account": ss58_encode(account),
-            "ratings": [{"item": item, "title": moment.title(item), "rating": rating} for item, rating in entries],
+            "ratings": [{"item": item, "title": reading.title(item), "rating": rating} for item, rating in entries],
             "bias": bias,
             "features": features,
             "noise": float(1.0 / np.sqrt(from_fixed(users.precision)[0])),
-            "block": _block(moment.ref),
+            "block": reading.block,
         }
 
     def model(self, at: Hash | None) -> JsonObject:
         """The model as a whole, with its digest."""
-        moment = self._moment(at)
-        model = moment.model
-        summary = model_summary(self._chain.spec, moment.ref, model)
+        reading = self._reading(at)
+        model = reading.model
+        summary = model_summary(self._chain.spec, reading.ref, model)
         if summary["digest"] is not None:
             return summary
-        return {**summary, "digest": to_hex(self._digest(moment.ref.hash, model))}
+        return {**summary, "digest": to_hex(self._digest(reading.ref.hash, model))}
 
     def _digest(self, block: Hash, model: ReadModel) -> Hash:
         """The model's digest, computed once a block."""
@@ -175,41 +161,54 @@ class ModelQueries:
             self._digests = {**dict(list(self._digests.items())[-7:]), block: digest}
         return digest
 
-    def _predictions(self, moment: _Moment, account: AccountId, items: I64) -> list[JsonObject]:
-        """Predictions of one account for some items, in full."""
-        model = moment.model
-        predictions = predict(model.posteriors([account]), model.items.posteriors(items))
-        scaled = on_scale(predictions, model.config.scale)
-        entry = model.users.get(account)
-        rated = {} if entry is None else dict(entry.ratings.entries.tolist())
-        common = {"canonical": model.record.is_canonical, "block": _block(moment.ref)}
-        return [
-            {
-                "item": item,
-                "title": moment.title(item),
-                **_distribution(scaled, line),
-                "rated": rated.get(item),
-                "userRatings": len(rated),
-                "itemRatings": int(model.items.raters[item]),
-                **common,
-                "raw": _raw(predictions, line),
-            }
-            for line, item in enumerate(items.tolist())
-        ]
-
-    def _moment(self, at: Hash | None) -> _Moment:
+    def _reading(self, at: Hash | None) -> Reading:
         """Find a block's model and state; a model may be remembered for longer than its state is kept."""
-        snapshot = self._chain.snapshot
-        block = snapshot.best.hash if at is None else at
+        head = self._head
+        if head is None or head.ref != self._chain.snapshot.best:
+            self.let_go()
+            head = self._head = self._read_head()
+        if at is None or at == head.ref.hash:
+            return head
         try:
-            state = self._chain.database.state_at(block)
-            if block == snapshot.best.hash:
-                return _Moment(snapshot.best, snapshot.model, state)
-            return _Moment(BlockRef(NUMBER.get(state), block), self._chain.model_at(block), state)
+            state = self._chain.database.state_at(at)
+            with self._lock:
+                reading = self._readings.get(at)
+            if reading is None:
+                model = self._chain.model_at(at)
+                reading = Reading(BlockRef(NUMBER.get(state), at), model, state, self._prepared_for(model))
         except UnknownBlock:
-            raise unknown_block(block) from None
+            raise unknown_block(at) from None
         except StatePruned:
-            raise state_pruned(block) from None
+            raise state_pruned(at) from None
+        with self._lock:
+            self._readings[at] = reading
+            self._readings.move_to_end(at)
+            if len(self._readings) > _READINGS_KEPT:
+                self._readings.popitem(last=False)
+        return reading
+
+    def let_go(self) -> None:
+        """Keep no reading: the head has moved, and the database could not give back the space of what they see."""
+        self._head = None
+        with self._lock:
+            self._readings.clear()
+
+    def _prepared_for(self, model: ReadModel) -> PreparedModel:
+        """Return what is prepared for the head already, if it is the same for this model."""
+        prepared = self._prepared
+        return prepared if prepared is not None and prepared.is_of(model) else PreparedModel(model)
+
+    def _read_head(self) -> Reading:
+        """Begin to read the best block. A pruned or retracted head is no head any more: the next one is read then."""
+        while True:
+            snapshot = self._chain.snapshot
+            try:
+                state = self._chain.database.state_at(snapshot.best.hash)
+                self._prepared = self._prepared_for(snapshot.model)
+                return Reading(snapshot.best, snapshot.model, state, self._prepared)
+            except (UnknownBlock, StatePruned):
+                if self._chain.snapshot is snapshot:
+                    raise
 
 
 def model_summary(spec: ChainSpec, ref: BlockRef, model: ReadModel) -> JsonObject:
@@ -237,7 +236,7 @@ def model_summary(spec: ChainSpec, ref: BlockRef, model: ReadModel) -> JsonObjec
             "itemCovariance": _square(learned.item_covariance),
             "precisionRate": learned.precision_rate / ONE,
         },
-        "block": _block(ref),
+        "block": {"hash": to_hex(ref.hash), "number": ref.number},
     }
 
 
@@ -246,24 +245,34 @@ def _check_item(model: ReadModel, item: int, index: int | None = None) -> None:
         raise unknown_item(item, index)
 
 
-def _block(ref: BlockRef) -> JsonObject:
-    return {"hash": to_hex(ref.hash), "number": ref.number}
-
-
-def _distribution(scaled: ScaledPredictions, line: int) -> dict[str, object]:
-    return {
-        "mean": float(scaled.mean[line]),
-        "std": float(scaled.deviation[line]),
-        "interval90": [float(scaled.low[line]), float(scaled.high[line])],
-    }
-
-
-def _raw(predictions: Predictions, line: int) -> JsonObject:
-    return {
-        "mean": str(int(predictions.mean[line])),
-        "variance": str(int(predictions.variance[line])),
-        "fractionalBits": FRACTION_BITS,
-    }
+def _whole(
+    reading: Reading, account: AccountId, items: Sequence[int], predictions: Sequence[tuple[int, int]]
+) -> list[JsonObject]:
+    """Predictions of one account for some items, in full; their means and variances are given."""
+    model = reading.model
+    entry = model.users.get(account)
+    entries = NO_RATINGS.entries if entry is None else entry.ratings.entries
+    canonical, scale, raters = model.record.is_canonical, model.config.scale, model.items.raters
+    answers: list[JsonObject] = []
+    for item, (mean, variance) in zip(items, predictions, strict=True):
+        centre, deviation, low, high = on_scale_one(mean, variance, scale)
+        rated = entries["rating"][entries["item"] == item]
+        answers.append(
+            {
+                "item": item,
+                "title": reading.title(item),
+                "mean": centre,
+                "std": deviation,
+                "interval90": [low, high],
+                "rated": int(rated[0]) if rated.size else None,
+                "userRatings": entries.size,
+                "itemRatings": int(raters[item]),
+                "canonical": canonical,
+                "block": reading.block,
+                "raw": {"mean": str(mean), "variance": str(variance), "fractionalBits": FRACTION_BITS},
+            }
+        )
+    return answers
 
 
 def _moments(mean: I32, covariance: I32) -> tuple[JsonObject, JsonObject]:

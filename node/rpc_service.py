@@ -16,6 +16,7 @@ from node.runtime_calls import runtime_call
 from node.sync.handler import PeerHandler
 from rpc.errors import invalid_params, pool_full, state_pruned, unknown_block
 from rpc.service import (
+    BlockImported,
     Cancel,
     Health,
     JsonObject,
@@ -55,6 +56,7 @@ class RpcService:
         self._version = chain.runtime.version.to_json()
         self.predict = self._queries.predict
         self.predict_batch = self._queries.predict_batch
+        self.is_prepared = self._queries.is_prepared
         self.similar_items = self._queries.similar_items
         self.item = self._queries.item
         self.items = self._queries.items
@@ -69,6 +71,8 @@ class RpcService:
 
     def notify(self, event: NodeEvent) -> None:
         """Tell everybody who listens."""
+        if isinstance(event, BlockImported):
+            self._queries.let_go()
         for listener in self._listeners:
             listener(event)
 

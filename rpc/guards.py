@@ -124,6 +124,12 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         if hasattr(self, "scope"):
             self.scope["state"][ABORT] = self.transport.abort
 
+    async def send(self, message: Any) -> None:
+        """Count a refused handshake as done with: uvicorn would log an error for each, at anybody's will."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
+
     def pause_writing(self) -> None:
         """Take nothing from a client that takes nothing: its pings alone could fill the memory with pongs."""
         self.stalled_since = self.loop.time()

@@ -266,6 +266,9 @@ class ModelReads(Protocol):
     def predict_batch(self, accounts: Sequence[AccountId], items: Sequence[int], at: Hash | None) -> JsonObject:
         """Means and spreads of many pairs. Raises: unknown_item with the index of the first one."""
 
+    def is_prepared(self, accounts: Sequence[AccountId]) -> bool:
+        """Whether predictions for these accounts at the best block are quick, whatever their number."""
+
     def recommend(
         self, account: AccountId, count: int, options: RecommendOptions, at: Hash | None
     ) -> Sequence[JsonObject]:

@@ -1,9 +1,11 @@
 """What the pool holds: every transaction in its account's queue, ready or future, within the bounds."""
 
+from itertools import takewhile
 from typing import Final
 
 from node.pool.limits import PoolLimits, PoolRefused, RefusalReason
 from node.pool.queue import AccountQueue, Entry, ReadyOrder
+from node.pool.room import Room
 from node.pool.watchers import Watchers
 from rpc.service import TransactionState
 from runtime.executive import ValidTransaction
@@ -26,8 +28,13 @@ class Contents:
         self.queues: dict[AccountId, AccountQueue] = {}
         self.order = ReadyOrder()
         self.deadlines: dict[BlockNumber, dict[Hash, Entry]] = {}
+        self.waiting: dict[Entry, BlockNumber] = {}
+        self.room = Room(limits.transactions, limits.total_bytes, limits.new_part)
+        self.future_room = Room(limits.futures, limits.future_bytes, limits.new_part)
         self.byte_size = 0
         self.future_bytes = 0
+        self.height = BlockNumber(0)
+        self._highest = BlockNumber(0)
         self._limits = limits
         self._watchers = watchers
         refusals = [f"refused{reason.value}" for reason in RefusalReason]
@@ -37,38 +44,77 @@ class Contents:
     @property
     def futures(self) -> int:
         """Count the transactions that are not ready."""
-        return len(self.entries) - len(self.order)
+        return len(self.waiting)
 
     def refusal(self, reason: RefusalReason, detail: str) -> PoolRefused:
         """Count a refusal and return it, to be raised."""
         self.counts[f"refused{reason.value}"] += 1
         return PoolRefused(reason, detail)
 
-    def lacks_room(self, length: int) -> str | None:
-        """Say which bound one more transaction would pass, if any."""
-        limits = self._limits
-        if len(self.entries) >= limits.transactions:
-            return f"{limits.transactions} transactions are in the pool"
-        if self.byte_size + length > limits.total_bytes:
-            return f"{self.byte_size} of {limits.total_bytes} bytes are taken"
+    def open(self, account: AccountId, start: Nonce, turn: int, *, is_new: bool) -> AccountQueue:
+        """Return the queue of an account, which may have to be made."""
+        queue = self.queues.get(account)
+        if queue is None:
+            queue = self.queues[account] = AccountQueue(account, start, start, is_new, turn)
+        return queue
+
+    # Who gets a place.
+
+    def make_room(self, valid: ValidTransaction, *, is_new: bool, is_ready: bool) -> str | None:
+        """Let others go for one more transaction; or let nobody go, and say why there is no room.
+
+        Nothing of an account leaves that others wait for: the last ones go first.
+        """
+        queue, length = self.queues.get(valid.account), len(valid.prepared.raw)
+        rooms = [(self.room, self.room.takes(length))]
+        if not is_ready:
+            if queue is not None and queue.futures >= self._limits.futures_per_account:
+                return f"the account has {queue.futures} future transactions"
+            rooms.insert(0, (self.future_room, self.future_room.takes(length)))
+        for room, places in rooms:
+            if not room.lacking(places) or room.yields(queue, places, is_new=is_new):
+                continue
+            if queue is None or self._places_behind(room, queue, valid.nonce) < room.lacking(places):
+                kind = "the pool is" if room is self.room else "the places for future transactions are"
+                return f"{kind} full, and no account takes more than its share for this one to take its place"
+        for room, places in rooms:
+            self._displace(room, places, queue, is_new=is_new)
         return None
 
-    def lacks_future_room(self, length: int, queue: AccountQueue | None) -> str | None:
-        """Say which bound one more future transaction would pass, if any."""
-        limits = self._limits
-        if self.futures >= limits.futures:
-            return f"{limits.futures} future transactions are in the pool"
-        if self.future_bytes + length > limits.future_bytes:
-            return f"{self.future_bytes} of {limits.future_bytes} bytes for future transactions are taken"
-        if queue is not None and queue.futures >= limits.futures_per_account:
-            return f"the account has {limits.futures_per_account} future transactions"
-        return None
+    def _displace(self, room: Room, places: int, queue: AccountQueue | None, *, is_new: bool) -> None:
+        """Let transactions go until `places` are free."""
+        while room.lacking(places):
+            if room.yields(queue, places, is_new=is_new):
+                victim = room.yielding(places, is_new=is_new)
+            else:
+                assert queue is not None, "somebody has to give way"
+                victim = queue
+            self._leave_last(victim)
+            if victim is not queue:
+                self.close_if_empty(victim)
 
-    def enter(self, valid: ValidTransaction, queue: AccountQueue, arrival: int) -> Entry:
+    def _places_behind(self, room: Room, queue: AccountQueue, nonce: Nonce) -> int:
+        """Count the places that an account's own later transactions take: they give way to the earlier one."""
+        return sum(
+            room.takes(entry.length)
+            for entry in queue.entries.values()
+            if entry.nonce > nonce and (room is self.room or not entry.ticket)
+        )
+
+    def _leave_last(self, queue: AccountQueue) -> None:
+        """Let the last transaction of an account go."""
+        last = max(queue.entries)
+        if queue.next == last + 1:
+            queue.next = last
+        self.leave(queue, queue.entries[last], TransactionState.DROPPED)
+
+    # Coming and going.
+
+    def enter(self, valid: ValidTransaction, queue: AccountQueue) -> Entry:
         """Keep a transaction, as a future for now."""
         prepared = valid.prepared
         length = len(prepared.raw)
-        entry = Entry(valid, prepared.hash, queue.account, valid.nonce, length, arrival)
+        entry = Entry(valid, prepared.hash, queue.account, valid.nonce, length)
         self.entries[entry.hash] = entry
         queue.entries[entry.nonce] = entry
         same_deadline = self.deadlines.get(valid.longevity)
@@ -77,17 +123,32 @@ class Contents:
         else:
             same_deadline[entry.hash] = entry
         self.byte_size += length
-        self.future_bytes += length
+        self.room.enter(queue, length)
+        self._wait(queue, entry)
         self._watchers.expect_nothing(entry.hash)
         return entry
+
+    def _wait(self, queue: AccountQueue, entry: Entry) -> None:
+        """Count a transaction among the futures."""
+        self._highest = max(self._highest, self.height)
+        self.waiting[entry] = self._highest
+        self.future_bytes += entry.length
+        self.future_room.enter(queue, entry.length)
+
+    def _wait_no_more(self, queue: AccountQueue, entry: Entry) -> None:
+        """Count it among them no more."""
+        del self.waiting[entry]
+        self.future_bytes -= entry.length
+        self.future_room.leave(queue, entry.length)
 
     def leave(self, queue: AccountQueue, entry: Entry, state: TransactionState) -> None:
         """Forget a transaction; the caller puts its queue in order, and tells of the block if one has it."""
         if entry.ticket:
-            self.order.remove(entry)
+            self.order.remove(queue, entry)
         else:
-            self.future_bytes -= entry.length
+            self._wait_no_more(queue, entry)
         self.byte_size -= entry.length
+        self.room.leave(queue, entry.length)
         del self.entries[entry.hash]
         del queue.entries[entry.nonce]
         same_deadline = self.deadlines[entry.valid.longevity]
@@ -103,23 +164,28 @@ class Contents:
         if not queue.entries:
             del self.queues[queue.account]
 
-    def extend(self, queue: AccountQueue) -> list[Entry]:
-        """Make the futures ready that continue the account's ready ones; return them.
+    def serve(self, queue: AccountQueue) -> None:
+        """A block took something of an account: it is known, and all others come before it."""
+        queue.turn = self.order.last_turn()
+        self.settle_kind(queue, is_new=False)
 
-        The first of them is new here or has nothing before it, so it stands where its arrival puts it.
-        """
+    def settle_kind(self, queue: AccountQueue, *, is_new: bool) -> None:
+        """Count an account among those that the chain knows, or among the others."""
+        if queue.is_new is not is_new:
+            for room in (self.room, self.future_room):
+                room.move(queue, is_new=is_new)
+            queue.is_new = is_new
+
+    def extend(self, queue: AccountQueue) -> list[Entry]:
+        """Make the futures ready that continue the account's ready ones; return them."""
         risen: list[Entry] = []
         nonce = queue.next
-        predecessor: Entry | None = None
         while (entry := queue.entries.get(nonce)) is not None:
             if not entry.ticket:
-                self.order.insert(entry, predecessor)
-                self.future_bytes -= entry.length
+                self._wait_no_more(queue, entry)
+                self.order.insert(queue, entry)
                 self._watchers.tell(entry.hash, TransactionState.READY)
                 risen.append(entry)
-            elif predecessor is not None and entry.key < predecessor.key:
-                self.order.place(entry, predecessor)
-            predecessor = entry
             nonce = Nonce(nonce + 1)
         queue.next = nonce
         return risen
@@ -132,33 +198,35 @@ class Contents:
         for nonce in sorted(nonce for nonce in queue.entries if nonce < chain_nonce):
             self.leave(queue, queue.entries[nonce], TransactionState.INVALID)
         queue.start = queue.next = chain_nonce
+        self.settle_kind(queue, is_new=chain_nonce == 0)
         self.counts["promoted"] += len(self.extend(queue))
         has_demoted = False
         if queue.futures:
             for nonce in sorted(nonce for nonce in queue.entries if nonce > queue.next):
-                has_demoted |= self._demote(queue.entries[nonce])
+                has_demoted |= self._demote(queue, queue.entries[nonce])
         self.close_if_empty(queue)
         return has_demoted
 
-    def _demote(self, entry: Entry) -> bool:
+    def _demote(self, queue: AccountQueue, entry: Entry) -> bool:
         """Make a transaction future; tell whether it was ready."""
         if not entry.ticket:
             return False
-        self.order.remove(entry)
-        self.future_bytes += entry.length
+        self.order.remove(queue, entry)
+        self._wait(queue, entry)
         self.counts["demoted"] += 1
         self._watchers.tell(entry.hash, TransactionState.FUTURE)
         return True
 
     def limit_futures(self, queue: AccountQueue) -> None:
         """Let an account's last futures go until all bounds hold, as far as it has any."""
-        limits = self._limits
-        for nonce in sorted((nonce for nonce in queue.entries if nonce > queue.next), reverse=True):
-            if (
-                queue.futures <= limits.futures_per_account
-                and self.futures <= limits.futures
-                and self.future_bytes <= limits.future_bytes
-            ):
-                break
-            self.leave(queue, queue.entries[nonce], TransactionState.DROPPED)
+        while queue.futures and (queue.futures > self._limits.futures_per_account or self.future_room.lacking()):
+            self.leave(queue, queue.entries[max(queue.entries)], TransactionState.DROPPED)
         self.close_if_empty(queue)
+
+    def drop_tired(self) -> None:
+        """Let the futures go that have waited too long."""
+        last = self.height - self._limits.future_blocks
+        for entry in list(takewhile(lambda entry: self.waiting[entry] <= last, self.waiting)):
+            queue = self.queues[entry.account]
+            self.leave(queue, entry, TransactionState.DROPPED)
+            self.close_if_empty(queue)

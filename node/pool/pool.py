@@ -37,12 +37,9 @@ class TransactionPool:
     def __init__(self, limits: PoolLimits = DEFAULT_LIMITS) -> None:
         """Start empty."""
         self._limits = limits
-        self._height = BlockNumber(0)
         self._watchers = Watchers(limits)
         self._contents = Contents(limits, self._watchers)
         self._banned: dict[Hash, BlockNumber] = {}
-        self._newest_arrival = 0
-        self._oldest_arrival = 0
         self._has_retracted = False
         self._returned: list[Entry] = []
 
@@ -67,10 +64,9 @@ class TransactionPool:
         return self._contents.byte_size
 
     def ready(self) -> ReadyTransactions:
-        """Begin a pass over the ready transactions, by arrival and each account's by nonce.
+        """Begin a pass over the ready transactions in the order in which blocks take them; see `ReadyOrder`.
 
-        A future that became ready has the place of its own arrival, but none before its predecessor's. What
-        comes back from a retracted block stands before all that was here.
+        Accounts that come back from a retracted block stand before all that were here.
         """
         return self._contents.order.walk()
 
@@ -107,6 +103,8 @@ class TransactionPool:
             "future": contents.futures,
             "bytes": contents.byte_size,
             "futureBytes": contents.future_bytes,
+            "places": contents.room.used,
+            "newPlaces": contents.room.used_by(new=True),
             "accounts": len(contents.queues),
             "deadlines": len(contents.deadlines),
             "banned": len(self._banned),
@@ -126,7 +124,7 @@ class TransactionPool:
             detail = f"{to_hex(extrinsic)} is in the pool"
             raise self._contents.refusal(RefusalReason.ALREADY_IMPORTED, detail)
         until = self._banned.get(extrinsic)
-        if until is not None and until >= self._height:
+        if until is not None and until >= self._contents.height:
             detail = f"{to_hex(extrinsic)} was found invalid and is banned up to block {until}"
             raise self._contents.refusal(RefusalReason.TEMPORARILY_BANNED, detail)
 
@@ -145,37 +143,37 @@ class TransactionPool:
         queue = contents.queues.get(valid.account)
         if nonce < chain_nonce or (queue is not None and nonce < queue.start):
             raise InvalidTransaction(InvalidReason.STALE)
-        if valid.longevity <= self._height:
+        if valid.longevity <= self._contents.height:
             raise InvalidTransaction(InvalidReason.ANCIENT_BIRTH_BLOCK)
-        next_nonce = chain_nonce if queue is None else queue.next
-        self._check_place(valid, queue, is_ready=nonce == next_nonce)
+        is_new = chain_nonce == 0 if queue is None else queue.is_new
+        is_ready = nonce == (chain_nonce if queue is None else queue.next)
+        self._refuse_second(valid, queue)
+        if (why := contents.make_room(valid, is_new=is_new, is_ready=is_ready)) is not None:
+            raise contents.refusal(RefusalReason.POOL_FULL, why)
         if queue is None:
-            queue = contents.queues[valid.account] = AccountQueue(valid.account, chain_nonce, chain_nonce)
-        self._newest_arrival += 1
+            queue = contents.open(valid.account, chain_nonce, contents.order.last_turn(), is_new=is_new)
         contents.counts["added"] += 1
-        entry = contents.enter(valid, queue, self._newest_arrival)
-        if nonce != next_nonce:
-            self._watchers.tell(entry.hash, TransactionState.FUTURE)
-            added = Added(TransactionState.FUTURE)
-        else:
+        entry = contents.enter(valid, queue)
+        if is_ready:
             promoted = contents.extend(queue)[1:]
             contents.counts["promoted"] += len(promoted)
             added = Added(TransactionState.READY, tuple([later.hash for later in promoted]))
+        else:
+            self._watchers.tell(entry.hash, TransactionState.FUTURE)
+            added = Added(TransactionState.FUTURE)
         self._watchers.flush()
         return added
 
-    def _check_place(self, valid: ValidTransaction, queue: AccountQueue | None, *, is_ready: bool) -> None:
-        """Refuse a second transaction of a nonce, and what would pass a bound."""
-        contents, length = self._contents, len(valid.prepared.raw)
+    def _refuse_second(self, valid: ValidTransaction, queue: AccountQueue | None) -> None:
+        """Of two transactions with one nonce the first stays.
+
+        Without fees a second one could follow a first at no cost, and a third that, each relayed by all nodes.
+        Who has changed his mind says so with the next nonce: the last rating counts.
+        """
         other = None if queue is None else queue.entries.get(valid.nonce)
         if other is not None:
             detail = f"{to_hex(other.hash)} has the same account and nonce {valid.nonce}"
-            raise contents.refusal(RefusalReason.PRIORITY_TOO_LOW, detail)
-        lacking = contents.lacks_room(length)
-        if lacking is None and not is_ready:
-            lacking = contents.lacks_future_room(length, queue)
-        if lacking is not None:
-            raise contents.refusal(RefusalReason.POOL_FULL, lacking)
+            raise self._contents.refusal(RefusalReason.PRIORITY_TOO_LOW, detail)
 
     # Leaving.
 
@@ -189,7 +187,7 @@ class TransactionPool:
         if entry is None or reason in _PASSING:
             return False
         self._banned.pop(extrinsic, None)
-        self._banned[extrinsic] = BlockNumber(self._height + self._limits.ban_blocks)
+        self._banned[extrinsic] = BlockNumber(self._contents.height + self._limits.ban_blocks)
         if len(self._banned) > self._limits.banned:
             del self._banned[next(iter(self._banned))]
         queue = self._contents.queues[entry.account]
@@ -219,7 +217,7 @@ class TransactionPool:
             accounts: those whose nonces the block moved. Where they are not given, all accounts are looked up
                 as soon as one transaction of the block was not here.
         """
-        self._height = block.number
+        self._contents.height = block.number
         unsettled: dict[AccountId, None] = {}
         is_all_ours = self._include(block.hash, included, unsettled)
         self._expire(unsettled)
@@ -228,9 +226,10 @@ class TransactionPool:
         elif accounts is not None:
             unsettled.update(dict.fromkeys(accounts))
         self._settle(unsettled, nonces)
-        while self._banned and next(iter(self._banned.values())) < self._height:
+        self._contents.drop_tired()
+        while self._banned and next(iter(self._banned.values())) < self._contents.height:
             del self._banned[next(iter(self._banned))]
-        self._watchers.give_up(self._height)
+        self._watchers.give_up(self._contents.height)
         self._watchers.flush()
 
     def _include(self, block: Hash, included: Iterable[Hash], unsettled: dict[AccountId, None]) -> bool:
@@ -244,6 +243,7 @@ class TransactionPool:
             else:
                 queue = contents.queues[entry.account]
                 contents.leave(queue, entry, TransactionState.IN_BLOCK)
+                contents.serve(queue)
                 if entry.nonce == queue.start:
                     queue.start = Nonce(entry.nonce + 1)
                 else:
@@ -256,7 +256,7 @@ class TransactionPool:
     def _expire(self, unsettled: dict[AccountId, None]) -> None:
         """Let go what may not be in the next block any more."""
         contents = self._contents
-        for deadline in sorted(known for known in contents.deadlines if known <= self._height):
+        for deadline in sorted(known for known in contents.deadlines if known <= contents.height):
             for entry in list(contents.deadlines[deadline].values()):
                 queue = contents.queues[entry.account]
                 contents.leave(queue, entry, TransactionState.INVALID)
@@ -290,30 +290,31 @@ class TransactionPool:
         decides what of it is ready. What comes neither back nor into the new branch is invalid a while later.
         """
         self._has_retracted = True
-        self._watchers.retract(block, self._height)
-        self._oldest_arrival -= len(transactions)
-        for arrival, valid in enumerate(transactions, self._oldest_arrival):
+        self._watchers.retract(block, self._contents.height)
+        # The account of the block's first transaction is to come first, so it is given its turn last.
+        for valid in reversed(transactions):
             if valid.prepared.hash not in self._contents.entries:
-                self._put_back(valid, arrival)
+                self._put_back(valid)
         self._watchers.flush()
 
-    def _put_back(self, valid: ValidTransaction, arrival: int) -> None:
+    def _put_back(self, valid: ValidTransaction) -> None:
         """Keep a retracted transaction if its place is free and there is room."""
         contents, extrinsic = self._contents, valid.prepared.hash
         queue = contents.queues.get(valid.account)
         other = None if queue is None else queue.entries.get(valid.nonce)
+        is_new = valid.is_new_account if queue is None else queue.is_new
         if other is not None:
             contents.counts[TransactionState.USURPED.value] += 1
             self._watchers.tell(extrinsic, TransactionState.USURPED, other.hash)
-        elif contents.lacks_room(len(valid.prepared.raw)) is not None:
+        elif contents.make_room(valid, is_new=is_new, is_ready=True) is not None:
             contents.counts[TransactionState.DROPPED.value] += 1
             self._watchers.tell(extrinsic, TransactionState.DROPPED)
         else:
-            if queue is None:
-                queue = contents.queues[valid.account] = AccountQueue(valid.account, UNSETTLED, UNSETTLED)
+            queue = contents.open(valid.account, UNSETTLED, 0, is_new=is_new)
+            queue.turn = contents.order.first_turn()
             queue.unsettle()
             contents.counts["returned"] += 1
-            self._returned.append(contents.enter(valid, queue, arrival))
+            self._returned.append(contents.enter(valid, queue))
 
     def on_finalized(self, block: Hash, included: Iterable[Hash]) -> None:
         """A block with these transactions cannot be undone any more."""

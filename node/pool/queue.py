@@ -1,7 +1,8 @@
-"""What the pool keeps of a transaction, of an account, and the order of the ready ones."""
+"""What the pool keeps of a transaction, of an account, and the order in which blocks take the ready ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, zip_longest
 from operator import attrgetter
 from typing import Final
 
@@ -10,15 +11,14 @@ from runtime.primitives import AccountId, Hash, Nonce
 
 UNSETTLED: Final = Nonce(-1)
 
-_IN_ORDER = attrgetter("key", "nonce")
+_BY_TURN: Final = attrgetter("turn")
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
     """A transaction in the pool.
 
-    `arrival` counts up from entry to entry. `key` is the place among the ready ones. `ticket` is 0 while the
-    transaction is future; each time it becomes ready it draws a new one.
+    `ticket` is 0 while the transaction is future; each time it becomes ready it draws a new one.
     """
 
     valid: ValidTransaction
@@ -26,8 +26,6 @@ class Entry:
     account: AccountId
     nonce: Nonce
     length: int
-    arrival: int
-    key: int = 0
     ticket: int = 0
 
 
@@ -37,11 +35,14 @@ class AccountQueue:
 
     `start` is the chain's next nonce; from there to before `next` all are present and ready; `next` is absent
     and what lies behind it is future. Nothing lies before `start`. An unsettled queue is to be arranged yet.
+    `is_new`: the chain does not know the account yet. `turn`: the place among the accounts, lowest first.
     """
 
     account: AccountId
     start: Nonce
     next: Nonce
+    is_new: bool
+    turn: int
     entries: dict[Nonce, Entry] = field(default_factory=dict)
 
     @property
@@ -53,57 +54,81 @@ class AccountQueue:
         """Forget the bounds, because something left or came out of turn."""
         self.start = self.next = UNSETTLED
 
+    def ready(self) -> list[Entry]:
+        """Return the ready ones by nonce."""
+        if self.start != UNSETTLED:
+            return [self.entries[nonce] for nonce in map(Nonce, range(self.start, self.next))]
+        return [self.entries[nonce] for nonce in sorted(self.entries) if self.entries[nonce].ticket]
+
 
 class ReadyOrder:
-    """The ready transactions by arrival, each account's by nonce.
+    """The ready transactions, in rounds: each round takes one of every account, an account's own by nonce.
 
-    A transaction's place is that of its own arrival or of its predecessor, whichever is later. Newcomers
-    belong at the end, so the order keeps itself, except when something becomes ready that arrived before
-    others did: then it is sorted, once, when it is next looked at.
+    The account that was served longest ago comes first in every round; who comes anew is last. Accounts that
+    the chain knows and those that it does not know take turns, so that a crowd of the one kind does not stand
+    before the other.
     """
 
     def __init__(self) -> None:
         """Start empty."""
-        self._entries: dict[Hash, Entry] = {}
-        self._last = 0
-        self._is_sorted = True
+        self._queues: dict[AccountQueue, int] = {}
+        self._count = 0
         self._tickets = 0
+        self._last_turn = 0
+        self._first_turn = 0
 
     def __len__(self) -> int:
         """Count the ready transactions."""
-        return len(self._entries)
+        return self._count
 
-    def insert(self, entry: Entry, predecessor: Entry | None) -> None:
+    def last_turn(self) -> int:
+        """Return the turn of an account that comes after all others."""
+        self._last_turn += 1
+        return self._last_turn
+
+    def first_turn(self) -> int:
+        """Return the turn of an account that comes before all others."""
+        self._first_turn -= 1
+        return self._first_turn
+
+    def insert(self, queue: AccountQueue, entry: Entry) -> None:
         """Make a transaction ready."""
-        self.place(entry, predecessor)
         self._tickets += 1
+        self._count += 1
         entry.ticket = self._tickets
-        self._entries[entry.hash] = entry
+        self._queues[queue] = self._queues.get(queue, 0) + 1
 
-    def place(self, entry: Entry, predecessor: Entry | None) -> None:
-        """Give a transaction its place behind its predecessor's."""
-        key = entry.arrival if predecessor is None else max(entry.arrival, predecessor.key)
-        if key < self._last:
-            self._is_sorted = False
-        else:
-            self._last = key
-        entry.key = key
-
-    def remove(self, entry: Entry) -> None:
+    def remove(self, queue: AccountQueue, entry: Entry) -> None:
         """Take a transaction out, because it leaves or is future again."""
         entry.ticket = 0
-        del self._entries[entry.hash]
+        self._count -= 1
+        if self._queues[queue] == 1:
+            del self._queues[queue]
+        else:
+            self._queues[queue] -= 1
 
     def in_order(self) -> list[Entry]:
         """Return all, first to go first."""
-        if not self._is_sorted:
-            self._entries = {entry.hash: entry for entry in sorted(self._entries.values(), key=_IN_ORDER)}
-            self._is_sorted = True
-        return list(self._entries.values())
+        by_turn = sorted(self._queues, key=_BY_TURN)
+        known = _rounds(queue.ready() for queue in by_turn if not queue.is_new)
+        new = _rounds(queue.ready() for queue in by_turn if queue.is_new)
+        return [entry for entry in chain.from_iterable(zip_longest(known, new)) if entry is not None]
 
     def walk(self) -> "ReadyTransactions":
         """Begin a pass over all that are ready now."""
         return ReadyTransactions(self.in_order(), self._tickets)
+
+
+def _rounds(runs: Iterable[list[Entry]]) -> list[Entry]:
+    """Take one of each in turn until all are taken."""
+    left = list(runs)
+    taken: list[Entry] = []
+    position = 0
+    while len(left) > 1:
+        taken += [run[position] for run in left]
+        position += 1
+        left = [run for run in left if len(run) > position]
+    return taken + left[0][position:] if left else taken
 
 
 class ReadyTransactions(Iterator[ValidTransaction]):

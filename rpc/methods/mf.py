@@ -25,8 +25,9 @@ from runtime.primitives import AccountId, Hash
 T = TypeVar("T")
 JsonList: TypeAlias = Sequence[JsonObject]
 
-# More pairs than this take long enough for others to notice.
+# More pairs than these take long enough for others to notice: of accounts that have to be worked out first, of any.
 _FEW_PAIRS: Final = 32
+_MANY_PAIRS: Final = 1_000
 
 
 def _read(
@@ -47,7 +48,8 @@ def predict(call: Call, account: AccountId, item: int, at: Hash | None) -> JsonO
 
 def predict_batch(call: Call, pairs: Pairs, at: Hash | None) -> JsonObject | Awaitable[JsonObject]:
     """Predictions for many [account, item]; one unknown item fails them all."""
-    slow = len(pairs.items) > _FEW_PAIRS
+    few = _FEW_PAIRS if at is not None or not call.service.is_prepared(pairs.accounts) else _MANY_PAIRS
+    slow = len(pairs.items) > few
     return _read(call, at, call.service.predict_batch, pairs.accounts, pairs.items, slow=slow)
 
 

@@ -102,35 +102,52 @@ class TestComingIn:
         assert ready(pool) == [valid("a", 7)]
 
 
+SHARED = "and no account takes more than its share for this one to take its place"
+FULL = (RefusalReason.POOL_FULL, f"PoolFull: the pool is full, {SHARED}")
+FUTURES_FULL = (
+    RefusalReason.POOL_FULL,
+    f"PoolFull: the places for future transactions are full, {SHARED}",
+)
+
+
 class TestBounds:
     def test_transactions(self) -> None:
         pool = TransactionPool(PoolLimits(transactions=2))
         add_all(pool, valid("a", 0), valid("b", 5))
-        full = (RefusalReason.POOL_FULL, "PoolFull: 2 transactions are in the pool")
-        assert refusal(pool, valid("c", 0)) == full
-        assert refusal(pool, valid("c", 5)) == full
+        assert refusal(pool, valid("c", 0)) == FULL
+        assert refusal(pool, valid("c", 5)) == FULL
 
     def test_bytes(self) -> None:
-        pool = TransactionPool(PoolLimits(total_bytes=1_000))
+        pool = TransactionPool(PoolLimits(transactions=10, total_bytes=1_000))
         add_all(pool, valid("a", 0, length=400), valid("b", 0, length=300))
-        full = (RefusalReason.POOL_FULL, "PoolFull: 700 of 1000 bytes are taken")
-        assert refusal(pool, valid("c", 0, length=301)) == full
+        assert refusal(pool, valid("c", 0, length=401)) == FULL
         pool.add(valid("c", 0, length=300), Nonce(0))
         assert pool.byte_size == 1_000
+
+    def test_a_transaction_takes_a_place_for_each_part_of_the_bytes_that_it_begins(self) -> None:
+        pool = TransactionPool(PoolLimits(transactions=4, total_bytes=800))
+        add_all(pool, valid("a", 0, length=200), valid("b", 0, length=201))
+        assert pool.metrics()["places"] == 3
+        assert refusal(pool, valid("c", 0, length=201)) == FULL
+        pool.add(valid("c", 0, length=200), Nonce(0))
+        assert pool.metrics()["places"] == 4
+
+    def test_what_is_larger_than_the_pool(self) -> None:
+        pool = TransactionPool(PoolLimits(transactions=4, total_bytes=800))
+        pool.add(valid("a", 3), Nonce(3))
+        assert refusal(pool, valid("a", 4, length=801), chain_nonce=3) == FULL
 
     def test_futures(self) -> None:
         pool = TransactionPool(PoolLimits(futures=2))
         add_all(pool, valid("a", 1), valid("b", 1))
-        full = (RefusalReason.POOL_FULL, "PoolFull: 2 future transactions are in the pool")
-        assert refusal(pool, valid("c", 1)) == full
+        assert refusal(pool, valid("c", 1)) == FUTURES_FULL
         assert pool.add(valid("a", 0), Nonce(0)).promoted == (hash_of(valid("a", 1)),)
         assert pool.add(valid("c", 1), Nonce(0)) == Added(TransactionState.FUTURE)
 
     def test_bytes_of_futures(self) -> None:
-        pool = TransactionPool(PoolLimits(future_bytes=500))
+        pool = TransactionPool(PoolLimits(futures=5, future_bytes=500))
         add_all(pool, valid("a", 1, length=300), valid("b", 0, length=300))
-        text = "PoolFull: 300 of 500 bytes for future transactions are taken"
-        assert refusal(pool, valid("b", 2, length=201)) == (RefusalReason.POOL_FULL, text)
+        assert refusal(pool, valid("b", 2, length=201)) == FUTURES_FULL
         pool.add(valid("b", 2, length=200), Nonce(0))
         assert pool.metrics()["futureBytes"] == 500
 
@@ -169,35 +186,123 @@ class TestBounds:
         assert told == [[], [INVALID], [FUTURE], [FUTURE, DROPPED]]
         assert hash_of(valid("b", 1)) in pool
 
+    def test_futures_that_wait_too_long_leave(self) -> None:
+        """An immortal one whose predecessor never comes would keep its place for ever."""
+        pool = TransactionPool(PoolLimits(future_blocks=3))
+        block(pool, 10, [])
+        add_all(pool, valid("a", 1), valid("b", 0))
+        block(pool, 11, [])
+        add_all(pool, valid("a", 3), valid("c", 1))
+        told = watch(pool, valid("a", 1), valid("b", 0), valid("a", 3))
+        block(pool, 12, [])
+        assert told == [[], [], []]
+        block(pool, 13, [])
+        assert told == [[DROPPED], [], []]
+        pool.add(valid("c", 0), Nonce(0))
+        block(pool, 14, [])
+        assert told == [[DROPPED], [], [DROPPED]]
+        assert ready(pool) == [valid("b", 0), valid("c", 0), valid("c", 1)]
+        assert gauges(pool)["accounts"] == 2
+
+
+class TestWhoGivesWay:
+    def test_the_last_one_of_who_takes_the_most_makes_room_for_who_takes_less(self) -> None:
+        pool = TransactionPool(PoolLimits(transactions=4))
+        add_all(pool, *(valid("a", nonce) for nonce in (7, 8, 9, 11)), chain_nonce=7)
+        told = watch(pool, valid("a", 11), valid("a", 9), valid("a", 8))
+        assert pool.add(valid("b", 1), Nonce(1)).state is TransactionState.READY
+        assert pool.add(valid("c", 1), Nonce(1)).state is TransactionState.READY
+        assert told == [[DROPPED], [DROPPED], []]
+        assert ready(pool) == [valid("a", 7), valid("b", 1), valid("c", 1), valid("a", 8)]
+        assert pool.next_nonce(account("a"), Nonce(7)) == 9
+        assert refusal(pool, valid("a", 9), chain_nonce=7) == FULL
+        pool.add(valid("d", 1), Nonce(1))
+        assert ready(pool) == [valid("a", 7), *(valid(name, 1) for name in "bcd")]
+        assert refusal(pool, valid("e", 1), chain_nonce=1) == FULL
+
+    def test_made_up_accounts_do_not_keep_out_those_that_the_chain_knows(self) -> None:
+        pool = TransactionPool(PoolLimits(transactions=20))
+        add_all(pool, *(valid(str(index), 0) for index in range(20)))
+        told = watch(pool, *(valid(str(index), 0) for index in range(20)))
+        add_all(pool, *(valid("old", nonce) for nonce in range(3, 21)), chain_nonce=3)
+        assert told == [[], []] + [[DROPPED]] * 18
+        assert pool.metrics()["newPlaces"] == 2
+        assert refusal(pool, valid("old", 21), chain_nonce=3) == FULL
+        assert refusal(pool, valid("another", 0)) == FULL
+
+    def test_a_tenth_is_kept_for_new_accounts(self) -> None:
+        pool = TransactionPool(PoolLimits(transactions=20))
+        chain = [valid("old", nonce) for nonce in range(3, 23)]
+        add_all(pool, *chain, chain_nonce=3)
+        told = watch(pool, *chain)
+        add_all(pool, valid("a", 0), valid("b", 0))
+        assert told == [[]] * 18 + [[DROPPED]] * 2
+        assert refusal(pool, valid("c", 0)) == FULL
+
+    def test_an_accounts_own_later_one_gives_way_to_the_earlier_one(self) -> None:
+        """Else it could wait for ever for what cannot come in, being in its way."""
+        pool = TransactionPool(PoolLimits(transactions=3))
+        add_all(pool, *(valid("a", nonce) for nonce in (3, 5, 6)), chain_nonce=3)
+        [told] = watch(pool, valid("a", 6))
+        added = pool.add(valid("a", 4), Nonce(3))
+        assert added == Added(TransactionState.READY, (hash_of(valid("a", 5)),))
+        assert told == [DROPPED]
+
+    def test_several_leave_for_a_long_one_or_none(self) -> None:
+        pool = TransactionPool(PoolLimits(transactions=10, total_bytes=2_000))
+        add_all(pool, *(valid("a", nonce) for nonce in range(3, 13)), chain_nonce=3)
+        assert refusal(pool, valid("b", 1, length=1_200), chain_nonce=1) == FULL
+        told = watch(pool, *(valid("a", nonce) for nonce in range(8, 13)))
+        pool.add(valid("b", 1, length=1_000), Nonce(1))
+        assert told == [[DROPPED]] * 5
+        assert (len(pool), pool.metrics()["places"]) == (6, 10)
+
+    def test_futures_give_way_to_futures(self) -> None:
+        pool = TransactionPool(PoolLimits(futures=3))
+        add_all(pool, *(valid("a", nonce) for nonce in (5, 7, 8, 9)), chain_nonce=5)
+        told = watch(pool, valid("a", 5), valid("a", 9))
+        assert pool.add(valid("b", 4), Nonce(3)) == Added(TransactionState.FUTURE)
+        assert told == [[], [DROPPED]]
+        assert pool.add(valid("c", 4), Nonce(3)) == Added(TransactionState.FUTURE)
+        assert refusal(pool, valid("d", 4), chain_nonce=3) == FUTURES_FULL
+
+    def test_whoever_a_block_has_made_known_counts_as_such(self) -> None:
+        pool = TransactionPool(PoolLimits(transactions=10))
+        add_all(pool, *(valid("a", nonce) for nonce in range(4)), *(valid("b", nonce) for nonce in range(1, 4)))
+        assert pool.metrics()["newPlaces"] == 7
+        block(pool, 1, [valid("a", 0)])
+        assert pool.metrics()["newPlaces"] == 3
+        block(pool, 2, [block_hash("another node's")], nonces(a=1, b=1))
+        assert pool.metrics()["newPlaces"] == 0
+        pool.on_retracted(block_hash("2"), [])
+        block(pool, 2, [], nonces(a=1), name="other 2")
+        assert pool.metrics()["newPlaces"] == 3
+
 
 class TestOrder:
-    def test_by_arrival(self) -> None:
+    def test_every_account_in_turn_an_accounts_own_by_nonce(self) -> None:
         pool = TransactionPool()
-        arrivals = [valid("b", 0), valid("a", 0), valid("c", 0), valid("a", 1), valid("b", 1)]
-        add_all(pool, *arrivals)
-        assert ready(pool) == arrivals
-        assert pool.pending() == [transaction.prepared.raw for transaction in arrivals]
+        add_all(pool, valid("b", 1), valid("b", 0), valid("b", 2), valid("a", 0), valid("c", 0), valid("a", 1))
+        order = [valid("b", 0), valid("a", 0), valid("c", 0), valid("b", 1), valid("a", 1), valid("b", 2)]
+        assert ready(pool) == order
+        assert pool.pending() == [transaction.prepared.raw for transaction in order]
+        assert pool.hashes() == [hash_of(transaction) for transaction in order]
 
-    def test_a_future_stands_behind_its_predecessor_and_before_what_came_after_that(self) -> None:
+    def test_who_was_served_goes_behind_who_was_not(self) -> None:
         pool = TransactionPool()
-        add_all(pool, valid("a", 1), valid("b", 0), valid("a", 0), valid("c", 0))
-        assert ready(pool) == [valid("b", 0), valid("a", 0), valid("a", 1), valid("c", 0)]
+        add_all(pool, *(valid(name, nonce) for name in "abc" for nonce in (1, 2, 3)), chain_nonce=1)
+        block(pool, 1, [valid("a", 1), valid("b", 1)])
+        pool.add(valid("d", 1), Nonce(1))
+        first = [valid("c", 1), valid("a", 2), valid("b", 2), valid("d", 1)]
+        assert ready(pool) == [*first, valid("c", 2), valid("a", 3), valid("b", 3), valid("c", 3)]
 
-    def test_a_future_that_a_block_makes_ready_has_the_place_of_its_arrival(self) -> None:
+    def test_known_and_new_accounts_take_turns(self) -> None:
         pool = TransactionPool()
-        add_all(pool, valid("b", 0), valid("a", 1), valid("a", 2), valid("c", 0))
-        block(pool, 1, [block_hash("another node's")], nonces(a=1))
-        assert ready(pool) == [valid("b", 0), valid("a", 1), valid("a", 2), valid("c", 0)]
-        pool.add(valid("d", 0), Nonce(0))
-        assert ready(pool)[-1] == valid("d", 0)
-
-    def test_a_successor_goes_with_the_predecessor_that_took_another_ones_place(self) -> None:
-        pool = TransactionPool()
-        add_all(pool, valid("a", 0), valid("a", 1), valid("b", 0))
-        pool.drop(hash_of(valid("a", 0)), InvalidReason.BAD_CALL)
-        assert ready(pool) == [valid("b", 0)]
-        pool.add(valid("a", 0, 1), Nonce(0))
-        assert ready(pool) == [valid("b", 0), valid("a", 0, 1), valid("a", 1)]
+        add_all(pool, *(valid(str(index), 0) for index in range(5)))
+        add_all(pool, valid("a", 1), valid("a", 2), valid("b", 1), chain_nonce=1)
+        new = [valid(str(index), 0) for index in range(5)]
+        known = [valid("a", 1), valid("b", 1), valid("a", 2)]
+        assert ready(pool) == [known[0], new[0], known[1], new[1], known[2], *new[2:]]
 
 
 class TestPass:
@@ -219,7 +324,7 @@ class TestPass:
         pool.drop(hash_of(valid("a", 0)), InvalidReason.BAD_CALL)
         add_all(pool, valid("a", 0, 1), valid("c", 0))
         assert list(going) == [valid("b", 0)]
-        assert ready(pool) == [valid("b", 0), valid("a", 0, 1), valid("a", 1), valid("c", 0)]
+        assert ready(pool) == [valid("a", 0, 1), valid("b", 0), valid("c", 0), valid("a", 1)]
 
     def test_skipping_leaves_out_the_rest_of_the_account_in_this_pass_alone(self) -> None:
         pool = TransactionPool()
@@ -340,7 +445,7 @@ def test_the_metrics_tell_what_is_here_and_what_has_happened() -> None:
     watch(pool, valid("a", 0), valid("b", 0))
     refusal(pool, valid("a", 0))
     refusal(pool, valid("a", 0, 1))
-    refusal(pool, valid("c", 0))
+    refusal(pool, valid("c", 0, length=6 << 20))
     block(pool, 1, [valid("a", 0)])
     pool.drop(hash_of(valid("b", 0)), InvalidReason.BAD_CALL)
     refusal(pool, valid("b", 0))
@@ -349,6 +454,8 @@ def test_the_metrics_tell_what_is_here_and_what_has_happened() -> None:
         "future": 1,
         "bytes": 2 * SHORTEST,
         "futureBytes": SHORTEST,
+        "places": 2,
+        "newPlaces": 1,
         "accounts": 2,
         "deadlines": 1,
         "banned": 1,

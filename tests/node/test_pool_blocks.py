@@ -129,7 +129,7 @@ class TestReorganisations:
         pool.on_retracted(block_hash("2"), [third])
         pool.on_retracted(block_hash("1"), [first, second])
         block(pool, 1, [], name="other 1")
-        assert ready(pool) == [first, second, third, valid("c", 0), valid("a", 2)]
+        assert ready(pool) == [first, second, valid("c", 0), third, valid("a", 2)]
         assert told == [
             [in_block("1"), retracted("1"), READY],
             [in_block("1"), retracted("1"), READY],
@@ -170,7 +170,7 @@ class TestReorganisations:
         pool.on_retracted(block_hash("1"), [])
         block(pool, 1, [], name="other 1")
         pool.add(valid("a", 1), Nonce(0))
-        block(pool, 100, [])
+        block(pool, 60, [])
         assert told == [in_block("1"), retracted("1"), FUTURE]
 
     def test_what_stands_behind_a_gap_of_the_new_branch_is_future(self) -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
+from math import ceil
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -18,10 +20,12 @@ NAMES = ("a", "b", "c")
 LENGTHS = (110, 150, 200)
 LIMITS = PoolLimits(
     transactions=12,
-    total_bytes=1_600,
+    total_bytes=1_800,
     futures=5,
     future_bytes=700,
     futures_per_account=3,
+    future_blocks=4,
+    new_part=4,
     banned=3,
     ban_blocks=2,
     included_watched=6,
@@ -29,21 +33,32 @@ LIMITS = PoolLimits(
 )
 
 INVALID = TransactionStatus(TransactionState.INVALID)
+DROPPED = TransactionStatus(TransactionState.DROPPED)
 
 names = st.sampled_from(NAMES)
 
 
 @dataclass
 class Kept:
-    """What the model knows of a transaction in the pool; `place` is that among the ready ones."""
+    """What the model knows of a transaction in the pool; `since` is the height at which it became a future."""
 
     valid: ValidTransaction
-    arrival: int
-    place: int | None = None
+    since: int
+    is_ready: bool = False
 
     @property
     def length(self) -> int:
         return len(self.valid.prepared.raw)
+
+    @property
+    def places(self) -> int:
+        """Return the places that it takes in the pool."""
+        return ceil(Fraction(self.length * LIMITS.transactions, LIMITS.total_bytes))
+
+    @property
+    def future_places(self) -> int:
+        """Return those that it takes among the futures."""
+        return ceil(Fraction(self.length * LIMITS.futures, LIMITS.future_bytes))
 
 
 @dataclass(frozen=True)
@@ -63,8 +78,8 @@ class Model:
     height: int = 0
     kept: dict[Hash, Kept] = field(default_factory=dict)
     banned: dict[Hash, int] = field(default_factory=dict)
-    newest: int = 0
-    oldest: int = 0
+    turns: list[AccountId] = field(default_factory=list)
+    highest: int = 0
 
     def by_nonce(self, of: AccountId) -> dict[int, Kept]:
         return {kept.valid.nonce: kept for kept in self.kept.values() if kept.valid.account == of}
@@ -78,38 +93,75 @@ class Model:
         return found
 
     def settle(self) -> None:
-        """Give every ready transaction its place, and take it from all others."""
+        """Mark what is ready, and when the others began to wait; who has nothing here has no turn."""
         for of in self.chain:
-            run, place = self.run(of), None
-            for kept in run:
-                own = kept.arrival if kept.place is None else kept.place
-                place = kept.place = own if place is None else max(own, place)
+            run = self.run(of)
             for kept in self.by_nonce(of).values():
-                if not any(kept is other for other in run):
-                    kept.place = None
+                is_ready = any(kept is other for other in run)
+                if kept.is_ready and not is_ready:
+                    kept.since = self.height
+                kept.is_ready = is_ready
+        self.turns = [of for of in self.turns if self.by_nonce(of)]
 
     def ready(self) -> list[ValidTransaction]:
-        placed = [kept for kept in self.kept.values() if kept.place is not None]
-        return [kept.valid for kept in sorted(placed, key=lambda kept: (kept.place or 0, kept.valid.nonce))]
+        kinds: list[list[ValidTransaction]] = []
+        for is_new in (False, True):
+            runs = [self.run(of) for of in self.turns if (self.chain[of] == 0) is is_new]
+            rounds = range(max(map(len, runs), default=0))
+            kinds.append([run[number].valid for number in rounds for run in runs if len(run) > number])
+        known, new = kinds
+        turns = max(len(known), len(new))
+        return [one for turn in range(turns) for one in known[turn : turn + 1] + new[turn : turn + 1]]
 
     def futures(self) -> list[Kept]:
-        return [kept for kept in self.kept.values() if kept.place is None]
+        return [kept for kept in self.kept.values() if not kept.is_ready]
+
+    def tired(self) -> list[Hash]:
+        """Return what has been a future for too long."""
+        last = self.height - LIMITS.future_blocks
+        return [hash_of(kept.valid) for kept in self.futures() if kept.since <= last]
 
     def is_over_futures(self, of: AccountId) -> bool:
         """Tell whether the futures, with all that could be demoted, pass a bound."""
         futures = self.futures()
         return (
-            len(futures) > LIMITS.futures
-            or sum(kept.length for kept in futures) > LIMITS.future_bytes
+            sum(kept.future_places for kept in futures) > LIMITS.futures
             or sum(kept.valid.account == of for kept in futures) > LIMITS.futures_per_account
+        )
+
+    def use(self, of: AccountId, *, futures: bool) -> int:
+        """Return the places that an account takes in the pool, or among the futures."""
+        mine = self.by_nonce(of).values()
+        if futures:
+            return sum(kept.future_places for kept in mine if not kept.is_ready)
+        return sum(kept.places for kept in mine)
+
+    def fits(self, newcomer: Kept, *, futures: bool) -> bool:
+        """Tell whether there is room, if need be by letting others go."""
+        of, total = newcomer.valid.account, LIMITS.futures if futures else LIMITS.transactions
+        places = newcomer.future_places if futures else newcomer.places
+        use = {one: self.use(one, futures=futures) for one in self.chain}
+        lacking = sum(use.values()) + places - total
+        is_new = self.chain[of] == 0
+        kind = [one for one in self.chain if (self.chain[one] == 0) is is_new]
+        kept_for = total // LIMITS.new_part if is_new else total - total // LIMITS.new_part
+        own_later = sum(
+            kept.future_places if futures else kept.places
+            for kept in self.by_nonce(of).values()
+            if kept.valid.nonce > newcomer.valid.nonce and not (futures and kept.is_ready)
+        )
+        return (
+            lacking <= 0
+            or sum(use[one] for one in kind) + places <= kept_for
+            or sum(max(use[one] - use[of] - places, 0) for one in kind) >= lacking
+            or own_later >= lacking
         )
 
     def refusal(self, transaction: ValidTransaction) -> object:
         """Tell why the pool must refuse a newcomer, if it must."""
-        of, length = transaction.account, len(transaction.prepared.raw)
-        queue, futures = self.by_nonce(of), self.futures()
+        of = transaction.account
+        queue = self.by_nonce(of)
         is_ready = transaction.nonce == self.chain[of] + len(self.run(of))
-        mine = [kept for kept in futures if kept.valid.account == of]
         if hash_of(transaction) in self.kept:
             return RefusalReason.ALREADY_IMPORTED
         if hash_of(transaction) in self.banned:
@@ -120,21 +172,12 @@ class Model:
             return InvalidReason.ANCIENT_BIRTH_BLOCK
         if transaction.nonce in queue:
             return RefusalReason.PRIORITY_TOO_LOW
-        is_full = self.lacks_room(length) or (
-            not is_ready
-            and (
-                len(futures) >= LIMITS.futures
-                or sum(kept.length for kept in futures) + length > LIMITS.future_bytes
-                or len(mine) >= LIMITS.futures_per_account
-            )
+        newcomer = Kept(transaction, self.height)
+        mine = [kept for kept in queue.values() if not kept.is_ready]
+        fits = self.fits(newcomer, futures=False) and (
+            is_ready or (len(mine) < LIMITS.futures_per_account and self.fits(newcomer, futures=True))
         )
-        return RefusalReason.POOL_FULL if is_full else None
-
-    def lacks_room(self, length: int) -> bool:
-        return (
-            len(self.kept) >= LIMITS.transactions
-            or sum(kept.length for kept in self.kept.values()) + length > LIMITS.total_bytes
-        )
+        return None if fits else RefusalReason.POOL_FULL
 
 
 class PoolHistory(RuleBasedStateMachine):
@@ -167,6 +210,11 @@ class PoolHistory(RuleBasedStateMachine):
     def submit_next(self, name: str, life: int | None, length: int) -> None:
         self.submit(name, len(self.model.run(account(name))), 0, life, length)
 
+    @rule(name=names, count=st.integers(2, 8))
+    def submit_many(self, name: str, count: int) -> None:
+        for _ in range(count):
+            self.submit_next(name, None, LENGTHS[0])
+
     @precondition(lambda self: self.seen)
     @rule(data=st.data())
     def submit_known(self, data: st.DataObject) -> None:
@@ -183,11 +231,13 @@ class PoolHistory(RuleBasedStateMachine):
         if expected is not None:
             assert outcome == expected
             return
+        self.accept_displaced(transaction)
         before = {hash_of(ready) for ready in model.ready()}
-        model.newest += 1
-        model.kept[extrinsic] = Kept(transaction, model.newest)
+        model.kept[extrinsic] = Kept(transaction, model.height)
+        if of not in model.turns:
+            model.turns.append(of)
         model.settle()
-        risen = [hash_of(ready) for ready in model.ready() if hash_of(ready) not in before]
+        risen = [hash_of(kept.valid) for kept in model.run(of) if hash_of(kept.valid) not in before]
         if risen:
             assert risen[0] == extrinsic
             assert outcome == Added(TransactionState.READY, tuple(risen[1:]))
@@ -313,14 +363,17 @@ class PoolHistory(RuleBasedStateMachine):
         block = PastBlock(block_hash(str(self.blocks)), transactions, dict(model.chain))
         model.chain = self.nonces_after([transactions])
         model.height += 1
+        model.highest = max(model.highest, model.height)
         included = [hash_of(transaction) for transaction in transactions]
         accounts = [transaction.account for transaction in transactions] if names_accounts else None
         reference = BlockRef(BlockNumber(model.height), block.hash)
         self.pool.on_block(reference, included, lambda of: Nonce(model.chain[of]), accounts)
         self.past.append(block)
         for extrinsic in included:
-            if model.kept.pop(extrinsic, None):
+            if kept := model.kept.pop(extrinsic, None):
                 self.assert_told(extrinsic, TransactionStatus(TransactionState.IN_BLOCK, block.hash))
+                model.turns.remove(kept.valid.account)
+                model.turns.append(kept.valid.account)
         for extrinsic, kept in list(model.kept.items()):
             is_stale = kept.valid.nonce < model.chain[kept.valid.account]
             if is_stale or kept.valid.longevity <= model.height:
@@ -330,21 +383,63 @@ class PoolHistory(RuleBasedStateMachine):
             del model.banned[next(iter(model.banned))]
         model.settle()
         self.accept_drops()
+        for extrinsic in model.tired():
+            del model.kept[extrinsic]
+            self.assert_told(extrinsic, DROPPED)
+        model.settle()
 
     def retract(self, block: PastBlock, back: list[ValidTransaction]) -> None:
+        """Put back, newest first; what finds no room, and what makes room, is as the pool says if it is full."""
         model = self.model
         self.pool.on_retracted(block.hash, back)
-        model.oldest -= len(back)
-        for arrival, transaction in enumerate(back, model.oldest):
-            extrinsic = hash_of(transaction)
-            other = model.by_nonce(transaction.account).get(transaction.nonce)
+        for transaction in reversed(back):
+            extrinsic, of = hash_of(transaction), transaction.account
+            other = model.by_nonce(of).get(transaction.nonce)
             if other is not None:
-                usurped = TransactionStatus(TransactionState.USURPED, hash_of(other.valid))
-                self.assert_told(extrinsic, usurped)
-            elif model.lacks_room(len(transaction.prepared.raw)):
-                self.assert_told(extrinsic, TransactionStatus(TransactionState.DROPPED))
-            else:
-                model.kept[extrinsic] = Kept(transaction, arrival)
+                self.assert_told(extrinsic, TransactionStatus(TransactionState.USURPED, hash_of(other.valid)))
+                continue
+            model.kept[extrinsic] = Kept(transaction, model.highest)
+            if of in model.turns:
+                model.turns.remove(of)
+            model.turns.insert(0, of)
+        lost = [extrinsic for extrinsic in model.kept if extrinsic not in self.pool]
+        if lost:
+            largest = max(model.kept[extrinsic].places for extrinsic in lost)
+            assert sum(kept.places for kept in model.kept.values()) > LIMITS.transactions
+            assert self.pool.metrics()["places"] + largest > LIMITS.transactions
+        for extrinsic in lost:
+            del model.kept[extrinsic]
+            self.assert_told(extrinsic, DROPPED)
+
+    def accept_displaced(self, newcomer: ValidTransaction) -> None:
+        """Take out of the model what made room for a newcomer, having made sure that it was its turn to."""
+        model, of = self.model, newcomer.account
+        lost = {extrinsic: kept for extrinsic, kept in model.kept.items() if extrinsic not in self.pool}
+        if not lost:
+            return
+        arrived = Kept(newcomer, model.height)
+        is_future = newcomer.nonce != model.chain[of] + len(model.run(of))
+        freed = 0
+        for futures, total in ((True, LIMITS.futures), (False, LIMITS.transactions)):
+            if futures and not is_future:
+                continue
+            use = {one: model.use(one, futures=futures) for one in model.chain}
+            places = arrived.future_places if futures else arrived.places
+            freed += max(sum(use.values()) + places - total, 0)
+        assert freed > 0, "there was room"
+        for extrinsic, kept in lost.items():
+            victim, nonce = kept.valid.account, kept.valid.nonce
+            left = [other for other in model.by_nonce(victim).values() if hash_of(other.valid) in self.pool]
+            assert all(other.valid.nonce < nonce for other in left if other.valid != newcomer), "the last ones go first"
+            is_other_kind = (model.chain[victim] == 0) is not (model.chain[of] == 0)
+            is_own_later = victim == of and nonce > newcomer.nonce
+            takes_more = any(
+                model.use(victim, futures=futures) > model.use(of, futures=futures) for futures in (False, is_future)
+            )
+            assert is_other_kind or is_own_later or takes_more
+            self.assert_told(extrinsic, DROPPED)
+        for extrinsic in lost:
+            del model.kept[extrinsic]
 
     def assert_told(self, extrinsic: Hash, status: TransactionStatus) -> None:
         """Look for a status among the last ones of a transaction, if anybody still listens to it."""
@@ -355,9 +450,12 @@ class PoolHistory(RuleBasedStateMachine):
 
     def accept_drops(self) -> None:
         """Take out of the model what the pool let go, having made sure that a bound forced it to."""
-        dropped = [kept for extrinsic, kept in self.model.kept.items() if extrinsic not in self.pool]
+        tired = self.model.tired()
+        dropped = [
+            kept for extrinsic, kept in self.model.kept.items() if extrinsic not in self.pool and extrinsic not in tired
+        ]
         for kept in dropped:
-            assert kept.place is None, "a ready transaction is lost"
+            assert not kept.is_ready, "a ready transaction is lost"
             assert self.model.is_over_futures(kept.valid.account)
             statuses = self.told.get(hash_of(kept.valid))
             assert statuses is None or statuses[-1].state in FINAL_STATES
@@ -365,7 +463,8 @@ class PoolHistory(RuleBasedStateMachine):
             del self.model.kept[hash_of(kept.valid)]
         for kept in dropped:
             of, nonce = kept.valid.account, kept.valid.nonce
-            assert all(other < nonce for other in self.model.by_nonce(of)), "the last ones go first"
+            left = [other for other in self.model.by_nonce(of).values() if hash_of(other.valid) not in tired]
+            assert all(other.valid.nonce < nonce for other in left), "the last ones go first"
 
     def forget_distant_past(self) -> None:
         """Keep as many blocks as a reorganisation may undo."""
@@ -389,6 +488,8 @@ class PoolHistory(RuleBasedStateMachine):
         assert metrics["future"] == len(futures) <= LIMITS.futures
         assert metrics["bytes"] == sum(one.length for one in kept) <= LIMITS.total_bytes
         assert metrics["futureBytes"] == sum(one.length for one in futures) <= LIMITS.future_bytes
+        assert metrics["places"] == sum(one.places for one in kept) <= LIMITS.transactions
+        assert metrics["newPlaces"] == sum(one.places for one in kept if self.model.chain[one.valid.account] == 0)
         assert metrics["accounts"] == len({one.valid.account for one in kept})
         assert metrics["deadlines"] == len({one.valid.longevity for one in kept})
         assert metrics["banned"] == len(self.model.banned) <= LIMITS.banned
@@ -409,7 +510,7 @@ class PoolHistory(RuleBasedStateMachine):
             if kept is None:
                 assert last not in (TransactionState.READY, TransactionState.FUTURE)
             elif last not in FINAL_STATES:
-                expected = TransactionState.FUTURE if kept.place is None else TransactionState.READY
+                expected = TransactionState.READY if kept.is_ready else TransactionState.FUTURE
                 assert last is expected
             assert not any(status.state in FINAL_STATES for status in statuses[:-1])
 

@@ -87,6 +87,8 @@ class FakeNode:
         self.hang = False
         self.submit_gate: threading.Event | None = None
         self.submit_begun = threading.Event()
+        self.prepared = True
+        self.batch_threads: list[str] = []
         self.slow_gate: threading.Event | None = None
         self.slow_begun = threading.Semaphore(0)
         self.grow({b"\x01": b"one", b"\x01\x02": b"twelve", b"\x02": b"a value that is longer than a hash is, by far"})
@@ -301,10 +303,14 @@ class FakeNode:
 
     def predict_batch(self, accounts: Sequence[AccountId], items: Sequence[int], at: Hash | None) -> JsonObject:
         where = self._block(at)
+        self.batch_threads.append(threading.current_thread().name.partition("_")[0])
         for index, item in enumerate(items):
             if item >= ITEMS:
                 raise unknown_item(item, index)
         return {"mean": [account[0] / 256 for account in accounts], "std": [0.755] * len(items), "block": where}
+
+    def is_prepared(self, accounts: Sequence[AccountId]) -> bool:
+        return self.prepared
 
     def recommend(
         self, account: AccountId, count: int, options: RecommendOptions, at: Hash | None

@@ -499,3 +499,19 @@ def exchange(served: Served, method: str, batch: object) -> Any:
         connection.send(json.dumps(batch))
         # Notifications follow the answer, never precede it.
         return json.loads(connection.recv(PATIENCE))
+
+
+@pytest.mark.parametrize(
+    ("prepared", "pairs", "thread"),
+    [(False, 32, "rpc"), (False, 33, "rpc-slow"), (True, 1_000, "rpc"), (True, 1_001, "rpc-slow")],
+)
+def test_long_batches_and_those_that_need_work_first_do_not_run_in_the_loop(
+    start: Start, prepared: bool, pairs: int, thread: str
+) -> None:
+    node = FakeNode()
+    node.prepared = prepared
+    served = start(node)
+    served.result("mf_predictBatch", [[to_hex(ALICE), 0]] * pairs)
+    assert node.batch_threads == [thread]
+    served.result("mf_predictBatch", [[to_hex(ALICE), 0]], to_hex(node.best().hash))
+    assert node.batch_threads[1:] == ["rpc-slow"]

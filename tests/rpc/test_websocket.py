@@ -13,7 +13,7 @@ from rpc.limits import RpcLimits
 from runtime.primitives import to_hex
 from tests.rpc.conftest import Start
 from tests.rpc.fake_node import EXTRINSIC, FakeNode
-from tests.rpc.served import PATIENCE, Served
+from tests.rpc.served import PATIENCE, Served, messages
 
 CALL = b'{"jsonrpc":"2.0","id":1,"method":"system_chain"}'
 ANSWER = '{"jsonrpc":"2.0","result":"Test","id":1}'
@@ -137,7 +137,7 @@ def test_fragments_beyond_the_limit_close(start: Start) -> None:
         assert caught.value.rcvd.code == 1009
 
 
-def test_connections_above_the_limit_are_told_so(start: Start) -> None:
+def test_connections_above_the_limit_are_told_so(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     served = start(limits=RpcLimits(max_connections=2))
     with open_socket(served) as one, open_socket(served):
         with pytest.raises(InvalidStatus) as caught, open_socket(served):
@@ -146,6 +146,7 @@ def test_connections_above_the_limit_are_told_so(start: Start) -> None:
         assert caught.value.response.body == b"too many connections: at most 2\n"
         one.send(CALL)
         assert one.recv(PATIENCE) == ANSWER
+    assert messages(caplog, "uvicorn.error") == []
     # Both have closed; the server knows of it a moment later.
     deadline = time.monotonic() + PATIENCE
     while not _admitted(served):

@@ -1,0 +1,92 @@
+"""A WebSocket that keeps many calls under way: what is measured is the node, not its client."""
+
+import base64
+import os
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Final, Self
+
+_TEXT: Final = b"\x81"
+_NO_MASK: Final = bytes(4)
+_CHUNK: Final = 1 << 18
+_PATIENCE: Final = 120.0
+
+
+class Pipe:
+    """Sends calls without waiting for their answers, within a window."""
+
+    def __init__(self, port: int, window: int = 64) -> None:
+        """Connect to a node on this machine."""
+        self._window = window
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        key = base64.b64encode(os.urandom(16)).decode()
+        self._socket.sendall(
+            f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        self._buffer = bytearray()
+        while (end := self._buffer.find(b"\r\n\r\n")) < 0:
+            self._buffer += self._socket.recv(_CHUNK)
+        if b" 101 " not in self._buffer[:16]:
+            raise ConnectionError(f"no WebSocket: {bytes(self._buffer[:100])!r}")
+        del self._buffer[: end + 4]
+
+    def __enter__(self) -> Self:
+        """Serve as a context."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Hang up."""
+        self._socket.close()
+
+    def ask(self, calls: Sequence[bytes]) -> list[bytes]:
+        """Return the answers to all calls, in the order in which they came."""
+        answers: list[bytes] = []
+        for start in range(0, len(calls), self._window // 2):
+            while start - len(answers) > self._window // 2:
+                answers += self._some()
+            self._socket.sendall(b"".join(map(_frame, calls[start : start + self._window // 2])))
+        while len(answers) < len(calls):
+            answers += self._some()
+        return answers
+
+    def _some(self) -> Iterator[bytes]:
+        """Take what has come, and wait only if that is no whole answer."""
+        buffer = self._buffer
+        while (answer := _first_frame(buffer)) is None:
+            received = self._socket.recv(_CHUNK)
+            if not received:
+                raise ConnectionError("the node has hung up")
+            buffer += received
+        taken = 0
+        while answer is not None:
+            start, end = answer
+            yield bytes(buffer[start:end])
+            taken = end
+            answer = _first_frame(buffer, taken)
+        del buffer[:taken]
+
+
+def _frame(payload: bytes) -> bytes:
+    """One message as clients send it: masked, with a mask that changes nothing."""
+    size = len(payload)
+    if size < 126:
+        return _TEXT + bytes((0x80 | size,)) + _NO_MASK + payload
+    if size < 1 << 16:
+        return _TEXT + b"\xfe" + struct.pack(">H", size) + _NO_MASK + payload
+    return _TEXT + b"\xff" + struct.pack(">Q", size) + _NO_MASK + payload
+
+
+def _first_frame(buffer: bytearray, start: int = 0) -> tuple[int, int] | None:
+    """Find where the payload of the first message begins and ends, if it is there as a whole."""
+    if len(buffer) < start + 2:
+        return None
+    size, head = buffer[start + 1], start + 2
+    if size >= 126:
+        width = 2 if size == 126 else 8
+        if len(buffer) < head + width:
+            return None
+        size, head = int.from_bytes(buffer[head : head + width]), head + width
+    return (head, head + size) if len(buffer) >= head + size else None
