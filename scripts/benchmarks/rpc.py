@@ -19,10 +19,10 @@ from statistics import median, quantiles
 from typing import Final
 
 import orjson
+
 from benchmarks.common.calibration import Calibration
 from benchmarks.common.suite import Results, Setting
 from benchmarks.common.timing import Taken, summary
-
 from benchmarks.serving.node import NodeProcess, running
 from benchmarks.serving.pipe import Pipe
 from rpc.transactions import Signing, signing_now, submit_rating, submit_ratings
