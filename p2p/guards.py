@@ -41,7 +41,7 @@ from libp2p.stream_muxer.yamux.yamux import Yamux
 
 from p2p.budget import Budget, Budgets
 from p2p.config import NetworkConfig
-from p2p.faults import Faults
+from p2p.faults import Faults, is_loss
 from p2p.network import Misbehaviour, PeerId, Verdict
 from p2p.validation import Deliver, Validation
 
@@ -116,7 +116,8 @@ def guard_streams(
             await handler(stream)
         except Exception as error:
             faults.caught("stream handler", error, peer)
-            report(peer, Misbehaviour.PROTOCOL, f"a stream failed: {type(error).__name__}")
+            if not is_loss(error):
+                report(peer, Misbehaviour.PROTOCOL, f"a stream failed: {type(error).__name__}")
             await stream.reset()
         finally:
             streams[connection] -= 1
