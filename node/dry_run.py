@@ -9,18 +9,24 @@ _APPLIED = b"\x00\x00"
 _FAILED = b"\x00\x01"
 _INVALID = b"\x01\x00"
 
-# Indices of sp_runtime's InvalidTransaction.
+# Indices of sp_runtime's InvalidTransaction; 7 is Custom, with a number that says more.
+_CUSTOM = 7
 _INVALID_INDICES = {
-    InvalidReason.UNDECODABLE: 0,
-    InvalidReason.BAD_CALL: 0,
-    InvalidReason.FUTURE: 2,
-    InvalidReason.STALE: 3,
-    InvalidReason.BAD_PROOF: 4,
-    InvalidReason.ANCIENT_BIRTH_BLOCK: 5,
-    InvalidReason.EXHAUSTS_RESOURCES: 6,
-    InvalidReason.TOO_LONG: 6,
-    InvalidReason.UNSIGNED: 0,
-    InvalidReason.BAD_SIGNER: 10,
+    InvalidReason.UNDECODABLE: bytes((0,)),
+    InvalidReason.BAD_CALL: bytes((0,)),
+    InvalidReason.FUTURE: bytes((2,)),
+    InvalidReason.STALE: bytes((3,)),
+    InvalidReason.BAD_PROOF: bytes((4,)),
+    InvalidReason.ANCIENT_BIRTH_BLOCK: bytes((5,)),
+    InvalidReason.EXHAUSTS_RESOURCES: bytes((6,)),
+    InvalidReason.TOO_LONG: bytes((6,)),
+    InvalidReason.UNSIGNED: bytes((0,)),
+    InvalidReason.BAD_SIGNER: bytes((10,)),
+    InvalidReason.ALREADY_JOINED: bytes((_CUSTOM, 0)),
+    InvalidReason.BAD_WORK: bytes((_CUSTOM, 1)),
+    InvalidReason.STALE_WORK: bytes((_CUSTOM, 2)),
+    InvalidReason.QUEUE_FULL: bytes((_CUSTOM, 3)),
+    InvalidReason.BARRED: bytes((_CUSTOM, 4)),
 }
 
 
@@ -29,5 +35,5 @@ def dry_run(chain: Chain, extrinsic: bytes, block: Hash) -> bytes:
     try:
         error = chain.try_extrinsic(extrinsic, block)
     except InvalidTransaction as invalid:
-        return _INVALID + bytes((_INVALID_INDICES[invalid.reason],))
+        return _INVALID + _INVALID_INDICES[invalid.reason]
     return _APPLIED if error is None else _FAILED + DISPATCH_ERROR.encode(record_error(error))
