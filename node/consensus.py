@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from node.ring import (
+    check_author,
     check_seal,
-    check_turn,
     claim_digest,
     following_claim,
     read_claim,
@@ -116,6 +116,7 @@ class RoundRobin:
     def __init__(self, spec: ChainSpec, genesis: Hash) -> None:
         """Take the slot duration and the ring; seals hold for one chain only."""
         self._slot_duration = spec.slot_duration
+        self._rules = spec.rules
         self._genesis = genesis
         # Nobody else can make a block where there is one member, and its turns do not contradict each other.
         self.is_final_at_once = len(spec.ring) == 1
@@ -137,7 +138,8 @@ class RoundRobin:
 
     def check(self, header: Header, parent: StateReader) -> None:
         """Check seal, slot and turn."""
-        check_turn(check_seal(header, self._genesis), parent)
+        claim = check_seal(header, self._genesis)
+        check_author(claim, parent, header.parent_hash, self._genesis, self._rules)
 
     def wait(self, header: Header, milliseconds: int) -> int | None:
         """Return in how many milliseconds the slot of a block begins, 0 if it has."""

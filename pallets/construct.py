@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pallets.finality.pallet import finality_pallet
 from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.frozen import learn_frozen
 from pallets.matrix_factorization.pallet import matrix_factorization_pallet
@@ -54,6 +55,7 @@ def construct_runtime(constants: ChainConstants) -> Runtime:
             SYSTEM,
             timestamp_pallet(constants.genesis_time, constants.minimum_period),
             producers_pallet(constants.producers, constants.genesis_time),
+            finality_pallet(constants.producers, constants.genesis_time),
             matrix_factorization_pallet(config, constants.items),
         ),
         empty_view=build_view(config, Model(digest=nothing.digest), nothing, [], 0, None),

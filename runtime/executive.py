@@ -362,7 +362,7 @@ class BlockExecution:
         self._inherents.add(index)
         return self._note(prepared, None)
 
-    def _apply_optional(self, prepared: PreparedExtrinsic) -> None:
+    def _apply_optional(self, prepared: PreparedExtrinsic) -> DispatchError | None:
         """Apply an unsigned extrinsic that a block may go without; an author leaves out one that fails."""
         index, context = prepared.encoded_call[:2], self._context
         if len(self._inherents) != len(self._runtime.inherents):
@@ -381,7 +381,7 @@ class BlockExecution:
             detail = f"{call.pallet}.{call.call.name} failed: {failure}"
             raise InvalidTransaction(InvalidReason.BAD_CALL, detail) from None
         self._optional.add(index)
-        self._note(prepared, None)
+        return self._note(prepared, None)
 
     def _apply_signed(self, prepared: PreparedExtrinsic, signature: Signature) -> DispatchError | None:
         """Apply a transaction: checks, nonce, call."""

@@ -16,7 +16,7 @@ class Call:
 
     `function(context, origin, *arguments)` checks its origin, then everything else, then writes, then
     deposits its event. `weight(*arguments)` bounds its cost before it runs. `admit(context, account, *arguments)`
-    raises InvalidTransaction for a transaction that must not be in a block, not even as a failed one; a pool asks it too.
+    raises InvalidTransaction for a transaction that must not be in a block, not even as a failed one; pools ask it too.
     """
 
     index: int

@@ -12,7 +12,7 @@ from runtime.scale import ScaleError
 
 AUTHOR = AccountId(bytes(range(32)))
 RING_ITEM, AUTHOR_ITEM = claim_digest(Slot(7), AUTHOR)
-ORDER = "the pre-runtime items of the digest must be one rrbn and then one pow_"
+ORDER = "the pre-runtime items of the digest must be one rrbn, then one pow_, then at most one work"
 
 
 def pre_runtime(engine: bytes, payload: bytes) -> DigestItem:
