@@ -4,9 +4,9 @@ Nobody leaves what is final (F1): heads that do not descend from it are no candi
 descend from the highest checkpoint that is justified in the state of any of them; the heaviest wins, and on a tie the
 head that a node follows already, so that it changes its mind only when another chain has outgrown its own.
 
-A chain weighs what its blocks weigh (F2): each one more than the voters, not lapsed, in its parent's ring; a block in an
-open slot one. By length alone the private chain of a lone attacker, whose absentees have lost their places, would be as
-good as ours. The pallet Finality adds the weight up, so it stands in the state of every block.
+A chain weighs what its blocks weigh (F2): each one more than the voters, not lapsed, in its parent's ring; a block in
+an open slot one. By length alone the private chain of a lone attacker, whose absentees have lost their places, would be
+as good as ours. The pallet Finality adds the weight up, so it stands in the state of every block.
 """
 
 from collections.abc import Callable, Iterable

@@ -14,7 +14,7 @@ from runtime.primitives import BlockNumber, BlockRef, Hash, to_hex
 from runtime.trie import StateVersion, Trie
 from storage.blocks import block_writes, read_body, read_hash, read_header
 from storage.branch import ExecutedBlock, forget_block, switch
-from storage.columns import FINALIZED, HEAD, IDENTITY, SIDE, side_block, side_key, undo_key
+from storage.columns import FINALIZED, HEAD, IDENTITY, NOTE, SIDE, side_block, side_key, undo_key
 from storage.errors import Reason, RevertError, StatePruned, StorageError, UnknownBlock
 from storage.kv import KeyValueReader, KeyValueStore, Write
 from storage.proofs import RecentTries
@@ -304,6 +304,15 @@ class ChainDatabase:
             if read_header(self._store, ref.hash) is None:
                 self._store.write([*block_writes(block, ref.hash), (side_key(ref), b"")], sync=False)
                 self._publish(self._view)
+
+    def note(self, name: bytes) -> bytes | None:
+        """What `write_note` has kept under a name."""
+        return self._store.get(NOTE + name)
+
+    def write_note(self, name: bytes, data: bytes) -> None:
+        """Keep something that belongs to this node and not to the chain; it outlives a loss of power."""
+        with self._writing:
+            self._store.write([(NOTE + name, data)], sync=True)
 
     def _publish(self, view: _View) -> None:
         """Show readers the store as it is now."""

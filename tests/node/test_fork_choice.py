@@ -1,4 +1,4 @@
-"""Fork choice over facts: from the highest justified checkpoint to the heaviest head, and no change of mind on a tie."""
+"""Fork choice over facts: from the highest justified checkpoint to the heaviest head, and the same one on a tie."""
 
 from dataclasses import dataclass, field
 
