@@ -10,14 +10,16 @@ them becomes better than the best chain, the database switches to it in one writ
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from node.chain_spec import ChainSpec, genesis
 from node.consensus import Consensus, Template, consensus_of
-from node.fork_choice import HeadFacts, is_better
-from node.forks import MOST_KEPT, BranchState, Forks, SideBlock, Tip
+from node.fork_choice import HeadFacts, choose
+from node.forks import BranchState, Forks, SideBlock, Tip
 from node.models import Models
+from pallets.finality.storage import FINALIZED
 from pallets.matrix_factorization.view import ModelView, ReadModel
 from pallets.system.storage import NUMBER
 from pallets.timestamp.pallet import NOW, TIME_KEY
@@ -29,6 +31,7 @@ from runtime.executive import (
     ValidTransaction,
     check_signature,
 )
+from runtime.extrinsic import Extrinsic
 from runtime.header import Block, Header
 from runtime.interface.errors import BlockFault, DispatchError, InvalidBlock, InvalidReason, InvalidTransaction
 from runtime.interface.state import StateReader
@@ -62,13 +65,15 @@ class EnteredBlock:
 class NewHead:
     """The best chain has changed: blocks left it, newest first, and others entered it, oldest first.
 
-    `changed_keys` are the ascending storage keys whose values may differ from before.
+    `changed_keys` are the ascending storage keys whose values may differ from before; `finalized` the last block that
+    is final since now, if there is one.
     """
 
     retracted: tuple[Block, ...]
     entered: tuple[EnteredBlock, ...]
     changed_keys: tuple[bytes, ...]
     model_changed: bool
+    finalized: BlockRef | None = None
 
     @property
     def block(self) -> Block:
@@ -107,7 +112,7 @@ class UnknownParent(LookupError):
 
 
 class TooOld(Exception):
-    """The block would replace what is final, or too long a part of the best chain."""
+    """The block would replace what is final, or what cannot be undone."""
 
     def __init__(self, header: Header, limit: BlockNumber) -> None:
         """Name the block and the height."""
@@ -132,6 +137,7 @@ class Chain:
         self._bad: OrderedDict[Hash, InvalidBlock] = OrderedDict()
         self._learning = threading.Lock()
         head = database.head()
+        self._note_final()
         self._publish(self._models.at(head.hash, lambda: database.state_at(head.hash)))
 
     @classmethod
@@ -142,7 +148,13 @@ class Chain:
             StorageError: the database belongs to another chain, or is damaged.
         """
         header, state, runtime = genesis(spec)
-        database = ChainDatabase.open(store, header, state, state_pruning=state_pruning)
+        database = ChainDatabase.open(
+            store,
+            header,
+            state,
+            state_pruning=state_pruning,
+            keep_unfinalized=not consensus_of(spec, header.hash()).is_final_at_once,
+        )
         return cls(spec, runtime, database)
 
     # Looking at it, in any thread.
@@ -235,6 +247,10 @@ class Chain:
         execution = self.runtime.open_block(state, head, self.snapshot.view, template.digest, check)
         earliest = NOW.get(state) + self.spec.minimum_period
         execution.apply_inherents({TIME_KEY: max(template.milliseconds, earliest)})
+        for call in template.calls(execution.state):
+            # What others have said may be of no use by now; the block goes without it.
+            with suppress(InvalidTransaction):
+                execution.apply(self.runtime.prepare(Extrinsic(None, call).encode()))
         refused: list[tuple[ValidTransaction, InvalidTransaction]] = []
         skipped: set[AccountId] = set()
         for transaction in transactions:
@@ -273,12 +289,43 @@ class Chain:
             if len(self._bad) > _BAD_KEPT:
                 self._bad.popitem(last=False)
             raise
-        best = self.snapshot.best
-        if not is_better(HeadFacts.of(header), HeadFacts(best.hash, best.number)):
-            self.database.store_side_block(block)
-            self._forks.add(side)
+        best, chosen = self.snapshot.best, self._choose(side)
+        if chosen == ref and side.parent == best.hash:
+            return Imported(ref, is_new=True, head=self._adopt([side]))
+        self.database.store_side_block(block)
+        self._forks.add(side)
+        if chosen == best:
             return Imported(ref, is_new=True)
-        return Imported(ref, is_new=True, head=self._adopt(self._branch(side)))
+        return Imported(ref, is_new=True, head=self._adopt(self._branch(chosen.hash)))
+
+    def _choose(self, arriving: SideBlock) -> BlockRef:
+        """Return the head to follow, now that a block has been executed that is not stored yet."""
+
+        def descends(block: Hash, ancestor: BlockRef) -> bool:
+            return self._descends(arriving.parent if block == arriving.facts.ref.hash else block, ancestor)
+
+        return choose(self._facts, (*self._forks.facts, arriving.facts), descends).ref
+
+    def _descends(self, block: Hash, ancestor: BlockRef) -> bool:
+        """Tell whether a stored block is another one, or goes on from it."""
+        while block != ancestor.hash:
+            header = self.database.header(block)
+            if header is None or header.number <= ancestor.number:
+                return False
+            if self._is_best(header.number, block):
+                return self._is_best(ancestor.number, ancestor.hash)
+            block = header.parent_hash
+        return True
+
+    def _note_final(self) -> BlockRef | None:
+        """Note what the head's state says is final; return the last block that is so since now."""
+        if self.consensus.is_final_at_once:
+            return None
+        finalized = FINALIZED.find(self.database.state_at(self.database.head().hash))
+        if finalized is None or finalized.number <= self.database.finalized().number:
+            return None
+        self.database.set_finalized(finalized.hash)
+        return self.database.finalized()
 
     def revert(self) -> Block:
         """Take the head back; its parent is the head again."""
@@ -315,7 +362,7 @@ class Chain:
         if parent == head:
             state = self.database.state_at(head.hash)
             return Tip(head, state, self.database.head_trie(), self.snapshot.view)
-        limit = BlockNumber(max(self.database.finalized().number, head.number - MOST_KEPT, self.database.floor()))
+        limit = BlockNumber(max(self.database.finalized().number, self.database.floor()))
         if parent.number < limit:
             raise TooOld(child, limit)
         state = self.database.state_at(parent.hash)
@@ -341,19 +388,25 @@ class Chain:
         assert isinstance(view, ModelView)
         executed = ExecutedBlock(block, outcome.changes, outcome.trie)
         tip = Tip(executed.ref, BranchState(parent, outcome.changes), outcome.trie, view)
-        return SideBlock(executed, tip, sum(error is not None for error in outcome.errors))
+        facts = HeadFacts.of(block.header, tip.state)
+        return SideBlock(executed, tip, facts, sum(error is not None for error in outcome.errors))
 
-    def _branch(self, tip: SideBlock) -> list[SideBlock]:
-        """Return the blocks from the best chain, without it, up to a tip, oldest first."""
-        branch = [tip]
-        while not self._is_best(BlockNumber(tip.tip.ref.number - len(branch)), branch[0].parent):
-            side = self._forks.find(branch[0].parent)
+    def _branch(self, tip: Hash) -> list[SideBlock]:
+        """Return the blocks from the best chain, without it, up to a side block, oldest first."""
+        path: list[Block] = []
+        while not path or not self._is_best(BlockNumber(path[-1].header.number - 1), tip):
+            block = self.database.block(tip)
+            assert block is not None, "the parents of an executed block are stored"
+            path.append(block)
+            tip = block.header.parent_hash
+        branch: list[SideBlock] = []
+        for block in reversed(path):
+            side = self._forks.find(block.header.hash())
             if side is None:
-                # It was on the best chain once and has left it: what it changes has to be found out again.
-                block = self.database.block(branch[0].parent)
-                assert block is not None, "the parents of an executed block are stored"
-                side = self._execute(block, self._tip(block.header), check_signature)
-            branch.insert(0, side)
+                # Forgotten, or on the best chain once and gone: what it changes has to be found out again.
+                parent = branch[-1].tip if branch else self._tip(block.header)
+                side = self._execute(block, parent, check_signature)
+            branch.append(side)
         return branch
 
     def _is_best(self, number: BlockNumber, block: Hash) -> bool:
@@ -372,7 +425,11 @@ class Chain:
         final = self.consensus.is_final_at_once
         retracted = self.database.adopt([side.executed for side in branch], final=final)
         self._forks.remove(side.tip.ref.hash for side in branch)
-        self._forks.prune(BlockNumber(max(self.database.finalized().number, self.database.floor())))
+        if retracted:
+            self._forks.note(self._facts)
+        finalized = self._note_final()
+        if final or finalized is not None:
+            self._forks.prune(lambda block: not self._descends(block.hash, self.database.finalized()))
         for side in branch[:-1]:
             self._models.keep(side.tip.ref.hash, side.tip.view)
         tip = branch[-1].tip
@@ -386,10 +443,13 @@ class Chain:
             changed = tuple(key for key, _ in branch[0].executed.changes)
             model_changed = record.last_change == tip.ref.number or record.active != before.view.record.active
         entered = tuple(EnteredBlock(side.executed.block, side.tip.ref, side.failed) for side in branch)
-        return NewHead(tuple(retracted), entered, changed, model_changed)
+        return NewHead(tuple(retracted), entered, changed, model_changed, finalized)
 
     def _publish(self, view: ModelView) -> None:
         """Let readers see the database's head, whose model this is."""
         head = self.database.head()
+        header = self.database.header(head.hash)
+        assert header is not None, "the head is stored"
+        self._facts = HeadFacts.of(header, self.database.state_at(head.hash))
         self._models.keep(head.hash, view)
         self.snapshot = Snapshot(head, self.database.finalized(), view, view.read())

@@ -9,10 +9,10 @@ from node.pool import TransactionPool
 from node.signatures import VerifiedSignatures
 from rpc.service import BlockFinalized, BlockImported, ModelChanged, NodeEvent
 from runtime.executive import ValidTransaction
-from runtime.extrinsic import extrinsic_hash
+from runtime.extrinsic import extrinsic_hash, leading_unsigned
 from runtime.header import Block
 from runtime.interface.errors import InvalidTransaction
-from runtime.primitives import AccountId, BlockRef, Hash, Nonce, to_hex
+from runtime.primitives import AccountId, BlockNumber, BlockRef, Hash, Nonce, to_hex
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ class HeadFollower:
         self._pool = pool
         self._signatures = signatures
         self._notify = notify
+        self._final = chain.snapshot.finalized.number
         self.is_quiet = False
         """Whether blocks are old news, of which the log needs no line each."""
 
@@ -37,6 +38,8 @@ class HeadFollower:
             self._pool.on_retracted(block.header.hash(), self._still_valid(block))
         for entered in head.entered:
             self._entered(entered)
+        if head.finalized is not None:
+            self._finalize_up_to(head.finalized)
         for event in self._events(head):
             self._notify(event)
         self._write_log(head)
@@ -59,11 +62,25 @@ class HeadFollower:
 
         self._pool.on_block(entered.ref, hashes, nonce)
         if self._chain.consensus.is_final_at_once:
-            self._pool.on_finalized(entered.ref.hash, hashes)
+            self._finalized(entered.ref, hashes)
+
+    def _finalize_up_to(self, last: BlockRef) -> None:
+        """Let the pool know of the blocks that have become final."""
+        database = self._chain.database
+        for number in range(self._final + 1, last.number + 1):
+            name = database.hash_at(BlockNumber(number))
+            body = None if name is None else database.body(name)
+            if name is not None and body is not None:
+                hashes = [extrinsic_hash(raw) for raw in body[leading_unsigned(body) :]]
+                self._finalized(BlockRef(BlockNumber(number), name), hashes)
+
+    def _finalized(self, block: BlockRef, transactions: Sequence[Hash]) -> None:
+        self._final = block.number
+        self._pool.on_finalized(block.hash, transactions)
 
     def _transactions(self, block: Block) -> Sequence[bytes]:
         """The extrinsics of a block that came from a pool."""
-        return block.extrinsics[len(self._chain.runtime.inherents) :]
+        return block.extrinsics[leading_unsigned(block.extrinsics) :]
 
     def _still_valid(self, block: Block) -> list[ValidTransaction]:
         """The transactions of a retracted block that could go into another one."""
@@ -81,6 +98,8 @@ class HeadFollower:
         yield BlockImported(head.ref, head.block.header, is_best=True, changed_keys=head.changed_keys)
         if self._chain.consensus.is_final_at_once:
             yield BlockFinalized(head.ref, head.block.header)
+        if head.finalized is not None and (header := self._chain.database.header(head.finalized.hash)) is not None:
+            yield BlockFinalized(head.finalized, header)
         if head.model_changed:
             model = self._chain.snapshot.model
             yield ModelChanged(head.ref, model_summary(self._chain.spec, head.ref, model))
@@ -95,6 +114,8 @@ class HeadFollower:
                 first.number,
                 _short(first.hash),
             )
+        if head.finalized is not None and not self.is_quiet:
+            log.info("block %d %s is final", head.finalized.number, _short(head.finalized.hash))
         if self.is_quiet:
             return
         failed = head.entered[-1].failed

@@ -19,13 +19,17 @@ from node.head_follower import HeadFollower, Notify
 from node.inbox import Inbox
 from node.intake import Intake
 from node.pool import TransactionPool
+from node.protection import Refused
 from node.ring import turn_of
 from node.signatures import VerifiedSignatures
 from node.spec_types import Sealing
 from node.sync.handler import PeerHandler
+from node.voting_task import Voting
 from p2p.network import Network
+from pallets.finality.votes import Vote
 from pallets.producers.storage import BLOCK_SLOT, RING
 from runtime.crypto import KeyPair
+from runtime.header import Block, Header
 from runtime.interface.errors import InvalidBlock
 from runtime.primitives import Slot
 
@@ -72,15 +76,27 @@ class Node:
         self._block_time = block_time
         self._clock = clock
         self._has_ready = Bell()
+        self._voting: Voting | None = None
+        if chain.spec.sealing is Sealing.RING:
+            self._voting = Voting(chain, producer, clock)
         signatures = VerifiedSignatures()
         self._follower = HeadFollower(chain, pool, signatures, notify)
-        self._writer = ChainWriter(chain, executor, signatures, self._follower)
+        self._writer = ChainWriter(chain, executor, signatures, self._follower, self._on_block)
         self._intake = Intake(chain, pool, executor, signatures, self._has_ready)
         self._settled_at = float("inf")
         self.peers: PeerHandler | None = None
         if network is not None:
             self.peers = PeerHandler(
-                chain, pool, self._intake, self._writer, executor, network, clock, self._on_catching_up
+                chain,
+                pool,
+                self._intake,
+                self._writer,
+                executor,
+                network,
+                clock,
+                self._on_catching_up,
+                self._on_header,
+                None if self._voting is None else self._voting.exchange,
             )
 
     async def run(self) -> None:
@@ -93,10 +109,27 @@ class Node:
                 nursery.start_soon(self.peers.run)
             if self._producer is not None:
                 nursery.start_soon(self._seal, self._producer)
+            if self._voting is not None:
+                nursery.start_soon(self._voting.run, self._may_vote, self._tell_vote)
 
     def _relay(self, transaction: bytes) -> None:
         if self.peers is not None:
             self.peers.relay(transaction)
+
+    def _on_block(self, block: Block) -> None:
+        if self._voting is not None:
+            self._voting.hear_block(block)
+
+    def _on_header(self, header: Header) -> None:
+        if self._voting is not None:
+            self._voting.hear_header(header)
+
+    def _may_vote(self) -> bool:
+        return self.peers is None or not self.peers.catch_up.is_active
+
+    def _tell_vote(self, vote: Vote, attempt: int) -> None:
+        if self.peers is not None:
+            self.peers.tell_vote(vote, attempt)
 
     def _on_catching_up(self, is_active: bool) -> None:
         self._follower.is_quiet = is_active
@@ -107,7 +140,9 @@ class Node:
         """Make blocks as the chain says."""
 
         def template() -> Template:
-            return self._chain.consensus.template(producer, self._clock())
+            now = self._clock()
+            made = self._chain.consensus.template(producer, now)
+            return made if self._voting is None else self._voting.complete(made, now)
 
         async def produce() -> None:
             await self._produce(template)
@@ -141,7 +176,7 @@ class Node:
         candidates = islice(self._pool.ready(), _BLOCK_CANDIDATES)
         try:
             built = await self._writer.build(candidates, template)
-        except InvalidBlock as error:
+        except (InvalidBlock, Refused) as error:
             # Between the look at the clock and the end of the block the head has moved on, or the slot is over.
             log.info("no block in this slot: %s", error)
             return

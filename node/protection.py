@@ -133,9 +133,7 @@ class Protection:
             if target <= record.target:
                 raise Refused(f"epoch {target} is not later than epoch {record.target}, for which a vote was given")
             if source < record.source:
-                raise Refused(
-                    f"the source, epoch {source}, is earlier than that of the last vote, {record.source}"
-                )
+                raise Refused(f"the source, epoch {source}, is earlier than that of the last vote, {record.source}")
             self._save(replace(record, source=source, target=target))
 
     def note_given(self, vote: Vote) -> None:

@@ -45,11 +45,12 @@ class _View:
 class ChainDatabase:
     """The blocks that a node has, which of them is the head, and the states it can still read."""
 
-    def __init__(self, store: KeyValueStore, view: _View, pruning: int | None) -> None:
+    def __init__(self, store: KeyValueStore, view: _View, pruning: int | None, *, keep_unfinalized: bool) -> None:
         """Use `open`, which checks what it finds."""
         self._store = store
         self._view = view
         self._pruning = pruning
+        self._keep_unfinalized = keep_unfinalized
         self._undo = UndoRecords()
         self._writing = Lock()
         self._tries = RecentTries()
@@ -62,6 +63,7 @@ class ChainDatabase:
         *,
         state_pruning: int | None,
         state_version: StateVersion = StateVersion.V1,
+        keep_unfinalized: bool = False,
     ) -> "ChainDatabase":
         """Make the database in an empty store, or check the one that is there and rebuild its trie.
 
@@ -71,6 +73,7 @@ class ChainDatabase:
             genesis_state: its state, ascending by key; read only if the store is empty.
             state_pruning: how many states behind the head's can be read, at least 1; None keeps all of them.
             state_version: the layout of the state trie.
+            keep_unfinalized: keep also what it takes to go back to the last finalized block, however far that is.
 
         Raises:
             StorageError: what is there cannot be used; the reason says why.
@@ -86,7 +89,7 @@ class ChainDatabase:
         reader = store.snapshot()
         found = recover(reader, state_version)
         view = _View(reader, found.head.block, found.head.floor, found.finalized, found.trie)
-        return ChainDatabase(store, view, state_pruning)
+        return ChainDatabase(store, view, state_pruning, keep_unfinalized=keep_unfinalized)
 
     def close(self) -> None:
         """Close the store; no thread may be reading."""
@@ -210,10 +213,11 @@ class ChainDatabase:
         leaving = [self._leaving(view, BlockNumber(number)) for number in range(view.head.number, fork.number, -1)]
         undos = [(ref, self._undo.load(view.reader, ref.number)) for ref, _ in leaving]
         done = switch(view.reader, undos, branch, is_archive=self._pruning is None)
+        finalized = parent if final else view.finalized
         floor = view.floor
         if self._pruning is not None:
-            floor = BlockNumber(max(floor, parent.number - self._pruning))
-        finalized = parent if final else view.finalized
+            oldest = parent.number - self._pruning
+            floor = BlockNumber(max(floor, min(oldest, finalized.number) if self._keep_unfinalized else oldest))
         writes = [
             # First, since the last write of a key counts: what enters may have been a side block until now.
             *self._forgotten_sides(view, BlockNumber(max(floor, finalized.number))),

@@ -14,7 +14,7 @@ from node.sync.catch_up import CatchUp
 from node.sync.messages import BODY, Announcement, BodyRequest, MessageError, decode_extrinsics
 from node.sync.peers import PeerStates
 from p2p.network import Misbehaviour, Network, NetworkError, PeerId, TooLarge, Topic, Verdict
-from runtime.extrinsic import extrinsic_hash
+from runtime.extrinsic import extrinsic_hash, leading_unsigned
 from runtime.header import Block, Header
 from runtime.interface.errors import InvalidBlock
 from runtime.primitives import BlockRef, Hash, to_hex
@@ -43,8 +43,13 @@ class BlockExchange:
         peers: PeerStates,
         catch_up: CatchUp,
         clock: Callable[[], int],
+        on_header: Callable[[Header], None],
     ) -> None:
-        """Take the parts; `clock` gives the time in milliseconds since the Unix epoch."""
+        """Take the parts.
+
+        `clock` gives the time in milliseconds since the Unix epoch; `on_header` is told of each sealed header, whatever
+        comes of its block.
+        """
         self._chain = chain
         self._pool = pool
         self._writer = writer
@@ -52,6 +57,7 @@ class BlockExchange:
         self._peers = peers
         self._catch_up = catch_up
         self._clock = clock
+        self._on_header = on_header
         self._assembled: OrderedDict[Hash, Block] = OrderedDict()
         self._expected: set[Hash] = set()
         self._announced: OrderedDict[bytes, int] = OrderedDict()
@@ -64,7 +70,7 @@ class BlockExchange:
     def announce(self, block: Block) -> None:
         """Tell everybody of a block that we have made."""
         self._keep(block)
-        announcement = Announcement.of(block, len(self._chain.runtime.inherents))
+        announcement = Announcement.of(block, leading_unsigned(block.extrinsics))
         try:
             self._network.publish(Topic.BLOCKS, announcement.encode())
         except TooLarge as error:
@@ -105,6 +111,7 @@ class BlockExchange:
             self._catch_up.look()
             return Verdict.IGNORE
         self._check(header)
+        self._on_header(header)
         if self._is_flood(header):
             return Verdict.IGNORE
         wait = self._chain.consensus.wait(header, self._clock())

@@ -4,10 +4,10 @@ from pallets.producers.claim import Claim
 from pallets.producers.config import Rules
 from pallets.producers.storage import BARRED, BLOCK_SLOT, RING
 from pallets.producers.turns import check_turn, epoch_of, first_open
-from pallets.producers.work import is_enough, open_prefix, work_digest
 from runtime.interface.errors import BlockFault, InvalidBlock
 from runtime.interface.state import StateReader
 from runtime.primitives import Hash, to_hex
+from runtime.work import is_enough, open_prefix, work_digest
 
 
 def check_author(claim: Claim, parent: StateReader, parent_hash: Hash, genesis: Hash, rules: Rules) -> None:

@@ -5,12 +5,11 @@ from functools import partial
 from typing import Final
 
 from pallets.producers import errors, events
-from pallets.producers.config import Config, Rules
+from pallets.producers.config import INDEX, Config, Rules
 from pallets.producers.membership import bar, current_epoch, is_barred, is_known, is_queued, unqueue
 from pallets.producers.seals import check_seal
 from pallets.producers.storage import MEMBERS, QUEUE, RING, Applicant
 from pallets.producers.turns import epoch_of
-from pallets.producers.work import is_enough, join_prefix, rank, work_digest
 from pallets.system.storage import BLOCK_HASH
 from runtime.header import Header
 from runtime.interface.calls import Call
@@ -20,6 +19,7 @@ from runtime.interface.origin import Origin, ensure_bare, ensure_signed
 from runtime.interface.weights import MICROSECOND, DispatchClass
 from runtime.primitives import AccountId, BlockNumber, Hash
 from runtime.scale import BLOCK_NUMBER, U64, Bytes, Field, ScaleError
+from runtime.work import is_enough, join_prefix, rank, work_digest
 
 JOIN: Final = 0
 LEAVE: Final = 1
@@ -117,6 +117,18 @@ def bar_offender(context: Context, offender: AccountId, epoch: int, rules: Rules
     if epoch + rules.bar_epochs <= now:
         raise DispatchFailed(errors.STALE_EVIDENCE)
     bar(context, offender, rules)
+
+
+def equivocation_call(first: Header, second: Header) -> bytes:
+    """Return the encoded call that reports two headers."""
+    evidence = Bytes(MAX_EVIDENCE)
+    parts = (evidence.encode(header.encode()) for header in (first, second))
+    return bytes((INDEX, REPORT_EQUIVOCATION)) + b"".join(parts)
+
+
+def join_call(recent_block: BlockNumber, nonce: int) -> bytes:
+    """Return the encoded call by which an account joins."""
+    return bytes((INDEX, JOIN)) + BLOCK_NUMBER.encode(recent_block) + U64.encode(nonce)
 
 
 def build_calls(config: Config) -> tuple[Call, ...]:

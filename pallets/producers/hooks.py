@@ -9,13 +9,13 @@ from pallets.producers.config import Config
 from pallets.producers.membership import enter, found_ring, put_ring, unqueue
 from pallets.producers.storage import BLOCK_SLOT, MEMBERS, MISSED, RING, Applicant
 from pallets.producers.turns import check_time, skipped, slot_at
-from pallets.producers.work import open_prefix, rank, work_digest
 from pallets.system.storage import BLOCK_HASH
 from pallets.timestamp.pallet import NOW
 from runtime.interface.context import Context
 from runtime.interface.pallet import Hooks
 from runtime.interface.storage import StateWriter
 from runtime.primitives import BlockNumber
+from runtime.work import open_prefix, rank, work_digest
 
 
 class ProducersHooks(Hooks):

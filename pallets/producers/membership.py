@@ -10,11 +10,11 @@ from pallets.producers import events
 from pallets.producers.config import MAX_RING, Rules
 from pallets.producers.storage import BARRED, BLOCK_SLOT, MEMBERS, MISSED, QUEUE, RING, Applicant, Member
 from pallets.producers.turns import epoch_of
-from pallets.producers.work import RANK_LENGTH
 from runtime.interface.context import Context
 from runtime.interface.state import StateReader
 from runtime.interface.storage import StateWriter
 from runtime.primitives import AccountId, BlockNumber
+from runtime.work import RANK_LENGTH
 
 
 def found_ring(state: StateWriter, ring: tuple[AccountId, ...]) -> None:

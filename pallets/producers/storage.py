@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from pallets.producers.config import MAX_QUEUE, MAX_RING, PALLET
-from pallets.producers.work import RANK_LENGTH
 from runtime.interface.storage import Hasher, StorageMap, StorageValue
 from runtime.primitives import AccountId, BlockNumber, Slot
 from runtime.scale import ACCOUNT_ID, BLOCK_NUMBER, BOOL, SLOT, U32, U64, Codec, Field, FixedBytes, Struct, Vec
+from runtime.work import RANK_LENGTH
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """Votes that a node keeps: one a voter and epoch, the first contradiction as evidence, and what blocks may include."""
 
+from dataclasses import replace
+
 import pytest
 
 from node import vote_pool
@@ -125,9 +127,10 @@ def test_who_is_no_voter_or_has_lapsed_does_not_vote() -> None:
     for child in (False, True):
         assert next_step(chain.state, chain.head, PAIRS["Eve"].public, Slot(99), QUICK) is None, child
         chain.step(chain.slot + 9 if not child else chain.slot + 1)
-    chain = VotingChain(members=("Alice", "Bob", "Charlie", "Dave"))
+    rules = replace(QUICK, missed_turns=99)
+    chain = VotingChain(members=("Alice", "Bob", "Charlie", "Dave"), rules=rules)
     dave = PAIRS["Dave"].public
-    chain.run_epochs(QUICK.lapse_checkpoints - 1, names=("Alice", "Bob", "Charlie"))
+    chain.run_epochs(QUICK.lapse_checkpoints - 1, names=("Alice", "Bob", "Charlie"), voters=())
     assert next_step(chain.state, chain.head, dave, Slot(99), QUICK) is not None
     chain.run_epochs(1, names=("Alice", "Bob"), voters=())
     assert next_step(chain.state, chain.head, dave, Slot(99), QUICK) is None

@@ -13,13 +13,13 @@ from pallets.producers.config import Config as ProducersConfig
 from pallets.producers.config import Rules
 from pallets.producers.storage import BLOCK_SLOT, RING
 from pallets.producers.turns import slot_start, turn_of
-from pallets.producers.work import is_enough, join_prefix, open_prefix, work_digest
 from runtime.executive import BlockOutcome, TransactionValidator
 from runtime.extrinsic import Extrinsic
 from runtime.interface.errors import InvalidTransaction
 from runtime.interface.state import StateReader
 from runtime.primitives import AccountId, Hash, Slot
 from runtime.scale import U32, U64
+from runtime.work import is_enough, join_prefix, open_prefix, work_digest
 from tests.support.ring_chain import BY_ACCOUNT, DURATION, RingChain
 from tests.support.small_chain import PAIRS
 

@@ -8,10 +8,10 @@ from pallets.finality.storage import WEIGHT
 from pallets.producers.config import Rules
 from pallets.producers.membership import is_barred
 from pallets.producers.storage import BARRED, MEMBERS, MISSED, QUEUE
-from pallets.producers.work import is_enough, join_prefix, open_prefix, rank, threshold, work_digest
 from runtime.interface.errors import BlockFault, InvalidBlock, InvalidReason, InvalidTransaction
 from runtime.primitives import AccountId, Hash, Slot, blake2b_256
 from runtime.scale import U32, U64
+from runtime.work import is_enough, join_prefix, open_prefix, rank, threshold, work_digest
 from tests.support.events import all_events
 from tests.support.small_chain import PAIRS, SmallChain, remark
 from tests.support.voting_chain import QUICK, VotingChain, find_work, named
