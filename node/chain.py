@@ -17,7 +17,7 @@ from typing import Final
 from node.chain_spec import ChainSpec, genesis
 from node.consensus import Consensus, Template, consensus_of
 from node.fork_choice import HeadFacts, choose
-from node.forks import BranchState, Forks, SideBlock, Tip
+from node.forks import BranchState, Forks, SideBlock, StoredTree, Tip
 from node.models import Models
 from pallets.finality.storage import FINALIZED
 from pallets.matrix_factorization.view import ModelView, ReadModel
@@ -300,22 +300,8 @@ class Chain:
 
     def _choose(self, arriving: SideBlock) -> BlockRef:
         """Return the head to follow, now that a block has been executed that is not stored yet."""
-
-        def descends(block: Hash, ancestor: BlockRef) -> bool:
-            return self._descends(arriving.parent if block == arriving.facts.ref.hash else block, ancestor)
-
-        return choose(self._facts, (*self._forks.facts, arriving.facts), descends).ref
-
-    def _descends(self, block: Hash, ancestor: BlockRef) -> bool:
-        """Tell whether a stored block is another one, or goes on from it."""
-        while block != ancestor.hash:
-            header = self.database.header(block)
-            if header is None or header.number <= ancestor.number:
-                return False
-            if self._is_best(header.number, block):
-                return self._is_best(ancestor.number, ancestor.hash)
-            block = header.parent_hash
-        return True
+        tree = StoredTree(self.database, arriving.executed.block.header)
+        return choose(self._facts, (*self._forks.facts, arriving.facts), tree).ref
 
     def _note_final(self) -> BlockRef | None:
         """Note what the head's state says is final; return the last block that is so since now."""
@@ -429,7 +415,8 @@ class Chain:
             self._forks.note(self._facts)
         finalized = self._note_final()
         if final or finalized is not None:
-            self._forks.prune(lambda block: not self._descends(block.hash, self.database.finalized()))
+            tree, last = StoredTree(self.database), self.database.finalized()
+            self._forks.prune(lambda block: not tree.descends(block.hash, last))
         for side in branch[:-1]:
             self._models.keep(side.tip.ref.hash, side.tip.view)
         tip = branch[-1].tip

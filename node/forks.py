@@ -8,11 +8,12 @@ from typing import Final
 
 from node.fork_choice import HeadFacts
 from pallets.matrix_factorization.view import ModelView
+from runtime.header import Header
 from runtime.interface.state import StateReader
 from runtime.overlay import Changes
-from runtime.primitives import BlockRef, Hash
+from runtime.primitives import BlockNumber, BlockRef, Hash
 from runtime.trie import Trie
-from storage.chain_db import ExecutedBlock
+from storage.chain_db import ChainDatabase, ExecutedBlock
 
 MOST_KEPT: Final = 256
 """Side blocks kept in memory. One that is forgotten is executed again when something goes on from it."""
@@ -65,6 +66,46 @@ class SideBlock:
     def parent(self) -> Hash:
         """The hash of the block before it."""
         return self.executed.block.header.parent_hash
+
+
+class StoredTree:
+    """`node.fork_choice.Tree` of the blocks in a database, and of one that is about to be stored."""
+
+    def __init__(self, database: ChainDatabase, arriving: Header | None = None) -> None:
+        """Take the header of the block that is not stored yet."""
+        self._database = database
+        self._arriving = arriving
+
+    def _header(self, block: Hash) -> Header | None:
+        if self._arriving is not None and self._arriving.hash() == block:
+            return self._arriving
+        return self._database.header(block)
+
+    def descends(self, block: Hash, ancestor: BlockRef) -> bool:
+        """Tell whether a block is another one, or goes on from it; False if blocks on the way are gone."""
+        while block != ancestor.hash:
+            header = self._header(block)
+            if header is None or header.number <= ancestor.number:
+                return False
+            if self._database.hash_at(header.number) == block:
+                return self._database.hash_at(ancestor.number) == ancestor.hash
+            block = header.parent_hash
+        return True
+
+    def part(self, one: BlockRef, other: BlockRef) -> tuple[BlockRef, BlockRef]:
+        """Return the first block of each chain that the other one does not have; neither is part of the other."""
+        while one.number > other.number:
+            one = self._before(one)
+        while other.number > one.number:
+            other = self._before(other)
+        while (before := self._before(one)) != (other_before := self._before(other)):
+            one, other = before, other_before
+        return one, other
+
+    def _before(self, block: BlockRef) -> BlockRef:
+        header = self._header(block.hash)
+        assert header is not None, "the parents of an executed block are stored"
+        return BlockRef(BlockNumber(header.number - 1), header.parent_hash)
 
 
 class Forks:

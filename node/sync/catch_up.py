@@ -99,14 +99,20 @@ class CatchUp:
             self._on_change(is_active)
 
     def _ahead(self) -> PeerId | None:
-        """Return the peer with the highest block above ours, if there is one worth asking."""
-        best, now = self._chain.snapshot.best.number, trio.current_time()
+        """Return the peer with the highest block that we lack, if there is one worth asking.
+
+        It need not be higher than ours: of two branches the heavier one wins.
+        """
+        final, now = self._chain.snapshot.finalized.number, trio.current_time()
         ahead = [
             (state.best.number, peer)
             for peer, state in self._peers
-            if state.best.number > best and state.useless_until <= now
+            if state.best.number > final and state.useless_until <= now and self._lacks(state.best.hash)
         ]
         return max(ahead)[1] if ahead else None
+
+    def _lacks(self, block: Hash) -> bool:
+        return not self._chain.knows(block) and self._chain.fault_of(block) is None
 
     async def _ask_the_next(self) -> None:
         """Ask one peer after the other whether it has more than we know of: announcements may be lost."""

@@ -45,9 +45,9 @@ class PeerStates:
         return self._states.get(peer)
 
     def has_block(self, peer: PeerId, block: BlockRef) -> None:
-        """A peer has shown that it has a block."""
+        """A peer has shown that it has a block, and that it was among its best ones a moment ago."""
         state = self._states.get(peer)
-        if state is not None and block.number > state.best.number:
+        if state is not None:
             state.best = block
 
     @property

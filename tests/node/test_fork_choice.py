@@ -1,6 +1,7 @@
 """Fork choice over facts: from the highest justified checkpoint to the heaviest head, and the same one on a tie."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -49,8 +50,20 @@ class Tree:
             block = self.parents[block]
         return True
 
+    def part(self, one: BlockRef, other: BlockRef) -> tuple[BlockRef, BlockRef]:
+        by_hash = {facts.ref.hash: facts.ref for facts in self.blocks.values()}
+        ours, theirs = [one], [other]
+        for path in (ours, theirs):
+            while path[-1].hash in self.parents:
+                path.append(by_hash[self.parents[path[-1].hash]])
+        common = set(ours) & set(theirs)
+        return (
+            next(after for after, ref in pairwise(ours) if ref in common),
+            next(after for after, ref in pairwise(theirs) if ref in common),
+        )
+
     def choose(self, current: str, *others: str) -> str:
-        chosen = choose(self.blocks[current], [self.blocks[name] for name in others], self.descends)
+        chosen = choose(self.blocks[current], [self.blocks[name] for name in others], self)
         return next(name for name, facts in self.blocks.items() if facts == chosen)
 
 
@@ -72,6 +85,19 @@ def test_on_a_tie_the_head_stays_and_then_the_first_counts() -> None:
     assert tree.choose("y", "b") == "y"
     assert tree.choose("b", "q", "n") == "q"
     assert tree.choose("b", "n", "q") == "n"
+
+
+def test_chains_that_parted_long_ago_do_not_stay_even() -> None:
+    tree = Tree()
+    ours, theirs = "abcdefghijk", "nopqrstuvwx"
+    tree.chain(ours, "root")
+    tree.chain(theirs, "root")
+    assert tree.choose("j", "w") == "j", "ten blocks are not long"
+    assert tree.choose("w", "j") == "w"
+    assert tree.choose("k", "x") == "k", "its first block has the lower hash"
+    assert tree.choose("x", "k") == "k"
+    tree.add("z", "x", weight=1)
+    assert tree.choose("k", "z") == "z", "but the heavier wins"
 
 
 def test_a_lighter_chain_with_a_higher_justified_checkpoint_wins() -> None:
