@@ -18,9 +18,10 @@ from node.executor import Executor
 from node.head_follower import HeadFollower, Notify
 from node.inbox import Inbox
 from node.intake import Intake
+from node.open_slots import OpenSlots
 from node.pool import TransactionPool
 from node.protection import Refused
-from node.ring import turn_of
+from node.ring import slot_at, turn_of
 from node.signatures import VerifiedSignatures
 from node.spec_types import Sealing
 from node.sync.handler import PeerHandler
@@ -75,6 +76,7 @@ class Node:
         self._producer = producer
         self._block_time = block_time
         self._clock = clock
+        self._executor = executor
         self._has_ready = Bell()
         self._voting: Voting | None = None
         if chain.spec.sealing is Sealing.RING:
@@ -84,6 +86,7 @@ class Node:
         self._writer = ChainWriter(chain, executor, signatures, self._follower, self._on_block)
         self._intake = Intake(chain, pool, executor, signatures, self._has_ready)
         self._settled_at = float("inf")
+        self._listens_until = Slot(0)
         self.peers: PeerHandler | None = None
         if network is not None:
             self.peers = PeerHandler(
@@ -102,6 +105,7 @@ class Node:
     async def run(self) -> None:
         """Serve until cancelled."""
         self._settled_at = trio.current_time() + _SETTLING_SLOTS * self._chain.spec.slot_duration / 1_000
+        self._listens_until = self._end_of_round()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._intake.serve, self._inbox, self._relay)
             nursery.start_soon(self._writer.learn_ahead)
@@ -109,6 +113,8 @@ class Node:
                 nursery.start_soon(self.peers.run)
             if self._producer is not None:
                 nursery.start_soon(self._seal, self._producer)
+            if self._producer is not None and self._voting is not None:
+                nursery.start_soon(self._open_slots, self._producer)
             if self._voting is not None:
                 nursery.start_soon(self._voting.run, self._may_vote, self._tell_vote)
 
@@ -140,9 +146,7 @@ class Node:
         """Make blocks as the chain says."""
 
         def template() -> Template:
-            now = self._clock()
-            made = self._chain.consensus.template(producer, now)
-            return made if self._voting is None else self._voting.complete(made, now)
+            return self._template(producer)
 
         async def produce() -> None:
             await self._produce(template)
@@ -159,13 +163,45 @@ class Node:
                 produce, lambda slot: self._is_our_turn(producer, slot), self._clock, self._chain.spec.slot_duration
             )
 
+    async def _open_slots(self, producer: KeyPair) -> None:
+        """Go on where all producers are gone."""
+
+        async def produce(nonce: int) -> None:
+            await self._produce(lambda: self._template(producer, nonce))
+
+        slots = OpenSlots(self._chain, producer.public, self._executor, self._clock)
+        await slots.run(self._is_settled, produce)
+
+    def _template(self, producer: KeyPair, nonce: int | None = None) -> Template:
+        """What the next block begins and ends with, if its time is now."""
+        now = self._clock()
+        made = self._chain.consensus.template(producer, now, nonce)
+        return made if self._voting is None else self._voting.complete(made, now)
+
+    def _end_of_round(self) -> Slot:
+        """Return the slot up to which this node lets its turns pass: should its key run elsewhere, it hears of that.
+
+        Nobody else has made a block yet on a chain that begins, or makes any where there is one member.
+        """
+        snapshot = self._chain.snapshot
+        ring = RING.get(self._chain.database.state_at(snapshot.best.hash))
+        if snapshot.best.number == 0 or len(ring) < 2:
+            return Slot(0)
+        return Slot(slot_at(self._clock(), self._chain.spec.slot_duration) + len(ring))
+
     def _is_our_turn(self, producer: KeyPair, slot: Slot) -> bool:
         """Tell whether to make the block of a slot."""
         state = self._chain.database.state_at(self._chain.snapshot.best.hash)
         ring = RING.get(state)
-        if slot <= BLOCK_SLOT.get(state) or turn_of(ring, slot) != producer.public:
+        if slot <= BLOCK_SLOT.get(state) or turn_of(ring, slot) != producer.public or slot <= self._listens_until:
             return False
         if len(ring) == 1 or self.peers is None:
+            return True
+        return self._is_settled()
+
+    def _is_settled(self) -> bool:
+        """Tell whether the chain that we have is likely the one that others have."""
+        if self.peers is None:
             return True
         if self.peers.catch_up.is_active:
             return False

@@ -5,11 +5,18 @@ from dataclasses import dataclass, field, replace
 import pytest
 import trio
 
+from node.inbox import Submission
 from node.sync.messages import KINDS
+from pallets.finality.voters import current_voters
+from pallets.producers.calls import join_call
 from pallets.producers.config import Rules
+from pallets.producers.storage import BARRED, RING
+from runtime.crypto import KeyPair
+from runtime.extrinsic import IMMORTAL, sign_extrinsic
 from runtime.primitives import BlockNumber, Hash
+from runtime.work import find_nonce, join_prefix
 from tests.simulation.faults import Crash, Fault, Partition, random_faults
-from tests.simulation.nodes import SimulatedNode, all_on_one_chain, simulated, spec_of
+from tests.simulation.nodes import MEMBERS, SimulatedNode, all_on_one_chain, simulated, spec_of
 from tests.simulation.world import World, seeds
 
 pytestmark = pytest.mark.full
@@ -129,12 +136,99 @@ def test_after_any_faults_finality_goes_on(seed: int) -> None:
     world.run(seconds, faults, at_end=[all_on_one_chain, everybody_is_up_to_date])
 
 
+class Newcomer(SimulatedNode):
+    """Has a key of its own, member or not."""
+
+    def key(self) -> KeyPair | None:
+        return MEMBERS[self.index]
+
+    def send(self, call: bytes) -> None:
+        """Sign and hand in a call with this node's key."""
+        pair, version, genesis = MEMBERS[self.index], self.chain.runtime.version, self.chain.genesis
+        nonce = self.chain.runtime.system.nonce(self.chain.database.state_at(self.best.hash), pair.public)
+        versions = version.spec_version, version.transaction_version
+        raw = sign_extrinsic(pair, call, IMMORTAL, nonce, *versions, genesis, genesis)
+        self.inbox.put(Submission(raw, lambda outcome: None))
+
+    def join(self) -> None:
+        """Find the work and send it."""
+        recent = BlockNumber(self.best.number - 2)
+        name = self.chain.database.hash_at(recent)
+        assert name is not None
+        prefix = join_prefix(self.chain.genesis, name, MEMBERS[self.index].public)
+        nonce = find_nonce(prefix, RULES.join_work, 0, 100_000)
+        assert nonce is not None
+        self.send(join_call(recent, nonce))
+
+
+def newcomers_world(seed: int, founders: int, newcomers: int, history: History) -> World:
+    spec = replace(spec_of(founders), rules=RULES)
+
+    def make(world: World, index: int) -> Newcomer:
+        return Newcomer(world, index, spec)
+
+    return World(seed, make, nodes=founders + newcomers, kinds=KINDS, invariants=[history.check])
+
+
+def newcomer(world: World, index: int) -> Newcomer:
+    node = world.node(index)
+    assert isinstance(node, Newcomer)
+    return node
+
+
+def ring_and_voters(world: World, index: int) -> tuple[set[int], set[int]]:
+    """Return the ring and the voters by the numbers of their nodes."""
+    node = newcomer(world, index)
+    state = node.chain.database.state_at(node.best.hash)
+    numbers = {pair.public: number for number, pair in enumerate(MEMBERS)}
+    ring = {numbers[account] for account in RING.get(state)}
+    return ring, {numbers[account] for account in current_voters(state).voters}
+
+
+def test_newcomers_join_and_all_founders_leave() -> None:
+    history = History()
+    world = newcomers_world(6, 2, 3, history)
+
+    async def story(world: World) -> None:
+        await trio.sleep(20)
+        for index in (2, 3, 4):
+            newcomer(world, index).join()
+        await trio.sleep(10 * EPOCH_SECONDS)
+        assert ring_and_voters(world, 0) == ({0, 1, 2, 3, 4}, {0, 1, 2, 3, 4})
+        for index in (0, 1):
+            newcomer(world, index).send(bytes((5, 1)))
+
+    def newcomers_alone(world: World) -> None:
+        assert ring_and_voters(world, 0) == ({2, 3, 4}, {2, 3, 4})
+
+    seconds = 20 + 10 * EPOCH_SECONDS + 8 * EPOCH_SECONDS
+    world.run(seconds, story=story, at_end=[all_on_one_chain, everybody_is_up_to_date, newcomers_alone])
+
+
+def test_a_chain_whose_producers_all_vanish_goes_on_by_open_slots() -> None:
+    history = History()
+    world = newcomers_world(7, 2, 1, history)
+
+    def newcomer_alone(world: World) -> None:
+        assert ring_and_voters(world, 2) == ({2}, {2})
+        assert lag(world)[0] <= 3 * EPOCH_SLOTS
+
+    seconds = 40 + 2 * (3 * 2 + 10) + (RULES.leak_checkpoints + 6) * EPOCH_SECONDS
+    world.run(seconds, [Fault(40.0, Crash(node, 10_000.0)) for node in (0, 1)], at_end=[newcomer_alone])
+
+
 def test_a_voter_who_has_lost_its_disk_signs_nothing_that_contradicts_it() -> None:
     history = History()
     world = finality_world(5, 4, history)
 
     async def story(world: World) -> None:
         await trio.sleep(60)
-        world.disk(3).wipe()
+        world.disk(3).lose()
+        history.reached.pop(3)
 
-    world.run(150.0, [Fault(59.0, Crash(3, 5.0))], story=story, at_end=[all_on_one_chain, everybody_is_up_to_date])
+    def nobody_is_barred(world: World) -> None:
+        for node in simulated(world):
+            assert list(BARRED.items(node.chain.database.state_at(node.best.hash))) == []
+
+    faults = [Fault(59.0, Crash(3, 5.0))]
+    world.run(150.0, faults, story=story, at_end=[all_on_one_chain, everybody_is_up_to_date, nobody_is_barred])
