@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from node.chain import Chain, EnteredBlock, NewHead
 from node.model_queries import model_summary
@@ -19,8 +21,30 @@ log = logging.getLogger(__name__)
 Notify = Callable[[NodeEvent], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _News:
+    """A block of the best chain, with the hashes of its transactions and the nonces after it."""
+
+    block: EnteredBlock
+    hashes: tuple[Hash, ...]
+    nonce: Callable[[AccountId], Nonce]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadNews:
+    """A new head, and what takes time to find out of it."""
+
+    head: NewHead
+    returning: tuple[tuple[Hash, tuple[ValidTransaction, ...]], ...]
+    """The blocks that have left, newest first, each with those of its transactions that could go into another."""
+    entered: tuple[_News, ...]
+
+
 class HeadFollower:
-    """Tells everybody of what the chain has become; called in the main loop's thread, block after block."""
+    """Tells everybody of what the chain has become, block after block.
+
+    `prepare` is for the thread of the chain, right after the change; all else is for the main loop's.
+    """
 
     def __init__(self, chain: Chain, pool: TransactionPool, signatures: VerifiedSignatures, notify: Notify) -> None:
         """Take who is to be told."""
@@ -31,15 +55,22 @@ class HeadFollower:
         self.is_quiet = False
         """Whether blocks are old news, of which the log needs no line each."""
 
-    def head(self, head: NewHead) -> None:
+    def prepare(self, head: NewHead) -> HeadNews:
+        """Find out what there is to tell of a new head."""
+        returning = tuple((block.header.hash(), self._still_valid(block)) for block in head.retracted)
+        return HeadNews(head, returning, tuple(self._news(entered) for entered in head.entered))
+
+    def head(self, news: HeadNews) -> None:
         """The best chain has changed."""
-        for block in head.retracted:
-            self._pool.on_retracted(block.header.hash(), self._still_valid(block))
-        for entered in head.entered:
-            self._entered(entered)
-        for event in self._events(head):
+        for block, transactions in news.returning:
+            self._pool.on_retracted(block, transactions)
+        for entered in news.entered:
+            self._pool.on_block(entered.block.ref, entered.hashes, entered.nonce)
+            if self._chain.consensus.is_final_at_once:
+                self._pool.on_finalized(entered.block.ref.hash, entered.hashes)
+        for event in self._events(news.head):
             self._notify(event)
-        self._write_log(head)
+        self._write_log(news.head)
 
     def side_block(self, block: Block) -> None:
         """A block was executed that did not make the best chain better."""
@@ -48,24 +79,16 @@ class HeadFollower:
         self._notify(BlockImported(ref, header, is_best=False, changed_keys=()))
         log.debug("side block %d %s", ref.number, to_hex(ref.hash)[:10])
 
-    def _entered(self, entered: EnteredBlock) -> None:
-        """Let the pool know of a block of the best chain."""
-        hashes = [extrinsic_hash(raw) for raw in self._transactions(entered.block)]
-        state = self._chain.database.state_at(entered.ref.hash)
-        system = self._chain.runtime.system
-
-        def nonce(account: AccountId) -> Nonce:
-            return system.nonce(state, account)
-
-        self._pool.on_block(entered.ref, hashes, nonce)
-        if self._chain.consensus.is_final_at_once:
-            self._pool.on_finalized(entered.ref.hash, hashes)
+    def _news(self, entered: EnteredBlock) -> _News:
+        hashes = tuple(extrinsic_hash(raw) for raw in self._transactions(entered.block))
+        state = self._chain.state_at(entered.ref.hash)
+        return _News(entered, hashes, partial(self._chain.runtime.system.nonce, state))
 
     def _transactions(self, block: Block) -> Sequence[bytes]:
         """The extrinsics of a block that came from a pool."""
         return block.extrinsics[len(self._chain.runtime.inherents) :]
 
-    def _still_valid(self, block: Block) -> list[ValidTransaction]:
+    def _still_valid(self, block: Block) -> tuple[ValidTransaction, ...]:
         """The transactions of a retracted block that could go into another one."""
         validator = self._chain.validator(self._signatures)
         valid = []
@@ -74,7 +97,7 @@ class HeadFollower:
                 valid.append(validator.validate(self._chain.runtime.prepare(raw)))
             except InvalidTransaction:
                 continue  # in the new branch already, or too old by now
-        return valid
+        return tuple(valid)
 
     def _events(self, head: NewHead) -> Iterator[NodeEvent]:
         """Say what a new head means to subscribers."""

@@ -170,7 +170,7 @@ class ModelQueries:
         if at is None or at == head.ref.hash:
             return head
         try:
-            state = self._chain.database.state_at(at)
+            state = self._chain.state_at(at)
             with self._lock:
                 reading = self._readings.get(at)
             if reading is None:
@@ -203,7 +203,7 @@ class ModelQueries:
         while True:
             snapshot = self._chain.snapshot
             try:
-                state = self._chain.database.state_at(snapshot.best.hash)
+                state = snapshot.state
                 self._prepared = self._prepared_for(snapshot.model)
                 return Reading(snapshot.best, snapshot.model, state, self._prepared)
             except (UnknownBlock, StatePruned):

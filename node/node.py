@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 _BLOCK_CANDIDATES: Final = 16_384
 _SETTLING_SLOTS: Final = 3
-"""Slots that an author who is alone waits for others of the ring, so as not to go on from an old block."""
+"""Slots that an author waits at most to hear from others of the ring, so as not to go on from an old block."""
 
 
 class Node:
@@ -79,8 +79,17 @@ class Node:
         self._settled_at = float("inf")
         self.peers: PeerHandler | None = None
         if network is not None:
+            is_sole_author = producer is not None and chain.spec.sealing is not Sealing.RING
             self.peers = PeerHandler(
-                chain, pool, self._intake, self._writer, executor, network, clock, self._on_catching_up
+                chain,
+                pool,
+                self._intake,
+                self._writer,
+                executor,
+                network,
+                clock,
+                self._on_catching_up,
+                takes_blocks=not is_sole_author,
             )
 
     async def run(self) -> None:
@@ -126,15 +135,14 @@ class Node:
 
     def _is_our_turn(self, producer: KeyPair, slot: Slot) -> bool:
         """Tell whether to make the block of a slot."""
-        state = self._chain.database.state_at(self._chain.snapshot.best.hash)
+        state = self._chain.snapshot.state
         ring = RING.get(state)
         if slot <= BLOCK_SLOT.get(state) or turn_of(ring, slot) != producer.public:
             return False
         if len(ring) == 1 or self.peers is None:
             return True
-        if self.peers.catch_up.is_active:
-            return False
-        return len(self.peers.peers) > 0 or trio.current_time() >= self._settled_at
+        catch_up = self.peers.catch_up
+        return not catch_up.is_active and (catch_up.has_settled or trio.current_time() >= self._settled_at)
 
     async def _produce(self, template: Callable[[], Template]) -> None:
         """Make one block of what is ready, and tell everybody."""

@@ -2,23 +2,38 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from node.sync.messages import Handshake
 from p2p.network import PeerId
 from runtime.primitives import BlockRef
 
+_USELESS: Final = 10.0
+"""Seconds after a first failure; each further one doubles them."""
+_MOST_USELESS: Final = 600.0
+
 
 @dataclass(slots=True)
 class PeerState:
-    """One peer: its best block as far as we know, and until when it is of no use for catching up (trio's clock)."""
+    """One peer: its best block as far as we know, and how catching up with it went.
+
+    `asked` counts up from attempt to attempt with any peer; until `useless_until`, by trio's clock, there is no other.
+    """
 
     best: BlockRef
     finalized: BlockRef
+    asked: int = 0
+    failures: int = 0
     useless_until: float = float("-inf")
+
+    def fail(self, now: float) -> None:
+        """Note that an attempt has led nowhere."""
+        self.useless_until = now + min(_MOST_USELESS, _USELESS * 2.0 ** min(self.failures, 16))
+        self.failures += 1
 
 
 class PeerStates:
-    """The states of the connected peers, in the order in which they came."""
+    """The states of the connected peers, in the order in which they came; any thread may look."""
 
     def __init__(self) -> None:
         """Start alone."""
@@ -53,4 +68,4 @@ class PeerStates:
     @property
     def highest(self) -> int:
         """Return the height of the highest block that a peer has told of, 0 without peers."""
-        return max((state.best.number for state in self._states.values()), default=0)
+        return max((state.best.number for state in tuple(self._states.values())), default=0)

@@ -146,11 +146,73 @@ def test_invalid_blocks_are_remembered_and_change_nothing() -> None:
             with pytest.raises(InvalidBlock) as caught:
                 us.take(block)
             assert str(caught.value).startswith(message)
-        assert us.chain.fault_of(bad.hash()) is not None
+        # A body that is not the header's says nothing of the block.
+        assert us.chain.is_known_bad(bad.hash()) is not message.startswith("ExtrinsicsRootMismatch")
         assert not us.chain.knows(bad.hash())
     assert us.chain.snapshot is before
     us.take(*theirs)
     assert us.head == they.head
+
+
+def test_a_false_body_does_not_spoil_the_block() -> None:
+    _, theirs, us, they = forked()
+    with pytest.raises(InvalidBlock, match=r"^ExtrinsicsRootMismatch: "):
+        us.take(Block(theirs[0].header, theirs[0].extrinsics[:1]))
+    us.take(*theirs)
+    assert us.head == they.head
+
+
+def test_block_0_is_not_taken_from_others() -> None:
+    header = replace(RingNode().block(1).header, number=BlockNumber(0))
+    with pytest.raises(InvalidBlock, match=r"^WrongNumber: block 0 is where the chain begins$"):
+        RingNode().take(Block(header, ()))
+
+
+def test_side_blocks_that_memory_has_dropped_are_executed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.forks.MOST_KEPT", 1)
+    _, theirs, us, they = forked()
+    us.take(*theirs)
+    assert us.chain.snapshot.best == they.chain.snapshot.best
+    assert us.model.digest() == they.model.digest()
+
+
+def test_a_branch_that_the_floor_has_passed_is_too_old() -> None:
+    us, they = RingNode(pruning=4), RingNode()
+    first = us.block(1)
+    they.take(first)
+    theirs = [they.block(slot) for slot in (3, 4, 5, 6, 7, 8, 9, 10)]
+    for slot in (2, 5, 8):
+        us.block(slot)
+    us.take(*theirs[:3])
+    assert [side.number for side in us.chain.database.side_blocks()] == [2, 3, 4]
+    for slot in (11, 14):
+        us.block(slot)
+    # The floor is block 2 now: the first of their blocks is forgotten, the others lead nowhere.
+    for block in theirs[3:]:
+        with pytest.raises((TooOld, UnknownParent)):
+            us.take(block)
+    assert us.chain.snapshot.best.number == 6
+
+
+def test_headers_are_checked_before_their_bodies_are_here() -> None:
+    ours, theirs, us, _ = forked()
+    us.chain.check_header(theirs[0].header)
+    with pytest.raises(UnknownParent):
+        us.chain.check_header(theirs[1].header)
+    us.take(theirs[0])
+    us.chain.check_header(theirs[1].header)
+    with pytest.raises(InvalidBlock, match=r"^BadSeal: "):
+        us.chain.check_header(replace(theirs[1].header, state_root=ZERO_HASH))
+    author = BY_ACCOUNT[theirs[1].header.digest[1].payload]
+    wrong = seal(replace(unsealed(theirs[1].header), number=BlockNumber(77)), us.chain.genesis, author)
+    with pytest.raises(InvalidBlock, match=r"^WrongNumber: block 77 follows block 2$"):
+        us.chain.check_header(wrong)
+    for slot in range(6, 16):
+        us.block(slot)
+    late = RingNode()
+    late.take(*us_first(), ours[0])
+    with pytest.raises(TooOld):
+        us.chain.check_header(late.block(9).header)
 
 
 def test_it_is_nobody_elses_turn() -> None:
