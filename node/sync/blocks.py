@@ -67,7 +67,7 @@ class BlockExchange:
         self._assembled: OrderedDict[Hash, Block] = OrderedDict()
         self._executing: dict[Hash, trio.Event] = {}
         self._announcers: dict[Hash, list[PeerId]] = {}
-        self._turns: OrderedDict[bytes, set[Hash]] = OrderedDict()
+        self._turns: OrderedDict[Hash, set[Hash]] = OrderedDict()
         self._imports_in, self._imports = trio.open_memory_channel[Block](_IMPORTS_AT_ONCE)
         self._early_in, self._early = trio.open_memory_channel[tuple[Announcement, PeerId, float]](_EARLY_KEPT)
         self._warned_at = float("-inf")
@@ -131,8 +131,7 @@ class BlockExchange:
             self._catch_up.look_at(peer)
             return False
         # One turn makes one block: a second one is evidence against its author, more are a flood.
-        claim = b"".join(item.payload for item in header.digest[:2])
-        blocks = self._turns.setdefault(claim, set())
+        blocks = self._turns.setdefault(self._chain.consensus.turn(header), set())
         blocks.add(header.hash())
         if len(self._turns) > _TURNS_KEPT:
             self._turns.popitem(last=False)
