@@ -9,7 +9,7 @@ from node.pool import TransactionPool
 from node.signatures import VerifiedSignatures
 from rpc.service import BlockFinalized, BlockImported, ModelChanged, NodeEvent
 from runtime.executive import ValidTransaction
-from runtime.extrinsic import extrinsic_hash
+from runtime.extrinsic import Extrinsic, extrinsic_hash
 from runtime.header import Block
 from runtime.interface.errors import InvalidTransaction
 from runtime.primitives import AccountId, BlockRef, Hash, Nonce, to_hex
@@ -50,14 +50,16 @@ class HeadFollower:
 
     def _entered(self, entered: EnteredBlock) -> None:
         """Let the pool know of a block of the best chain."""
-        hashes = [extrinsic_hash(raw) for raw in self._transactions(entered.block)]
+        transactions = self._transactions(entered.block)
+        hashes = [extrinsic_hash(raw) for raw in transactions]
         state = self._chain.database.state_at(entered.ref.hash)
         system = self._chain.runtime.system
 
         def nonce(account: AccountId) -> Nonce:
             return system.nonce(state, account)
 
-        self._pool.on_block(entered.ref, hashes, nonce)
+        # Who signed is looked at only if the pool did not have all of them.
+        self._pool.on_block(entered.ref, hashes, nonce, _signers(transactions))
         if self._chain.consensus.is_final_at_once:
             self._pool.on_finalized(entered.ref.hash, hashes)
 
@@ -107,6 +109,14 @@ class HeadFollower:
             self._chain.snapshot.model.record.ratings,
             len(self._pool),
         )
+
+
+def _signers(transactions: Sequence[bytes]) -> Iterator[AccountId]:
+    """The accounts whose transactions these are."""
+    for raw in transactions:
+        signature = Extrinsic.decode(raw).signature
+        if signature is not None:
+            yield signature.account
 
 
 def _short(block: Hash) -> str:
