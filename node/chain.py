@@ -278,10 +278,11 @@ class Chain:
         execution.apply_inherents({TIME_KEY: max(template.milliseconds, earliest)})
         refused: list[tuple[ValidTransaction, InvalidTransaction]] = []
         skipped: set[AccountId] = set()
+        takes_new = True
         for transaction in transactions:
             if execution.is_full:
                 break
-            if transaction.account in skipped:
+            if transaction.account in skipped or (transaction.nonce == 0 and not takes_new):
                 continue
             try:
                 execution.apply(transaction.prepared)
@@ -289,6 +290,9 @@ class Chain:
                 skipped.add(transaction.account)
                 if error.reason is not InvalidReason.EXHAUSTS_RESOURCES:
                     refused.append((transaction, error))
+                elif transaction.nonce == 0:
+                    # Thousands of made-up accounts may wait; each further one would cost a look at its signature.
+                    takes_new = False
         outcome = execution.finalize(self.database.head_trie())
         block = Block(template.seal(outcome.block.header), outcome.block.extrinsics)
         return BuiltBlock(self._adopt([self._side_block(block, outcome, state)]), tuple(refused))

@@ -11,7 +11,7 @@ from node.pool import TransactionPool
 from node.signatures import VerifiedSignatures
 from rpc.service import BlockFinalized, BlockImported, ModelChanged, NodeEvent
 from runtime.executive import ValidTransaction
-from runtime.extrinsic import extrinsic_hash
+from runtime.extrinsic import Extrinsic, extrinsic_hash
 from runtime.header import Block
 from runtime.interface.errors import InvalidTransaction
 from runtime.primitives import AccountId, BlockRef, Hash, Nonce, to_hex
@@ -23,9 +23,10 @@ Notify = Callable[[NodeEvent], None]
 
 @dataclass(frozen=True, slots=True)
 class _News:
-    """A block of the best chain, with the hashes of its transactions and the nonces after it."""
+    """A block of the best chain, with its transactions, their hashes, and the nonces after it."""
 
     block: EnteredBlock
+    transactions: Sequence[bytes]
     hashes: tuple[Hash, ...]
     nonce: Callable[[AccountId], Nonce]
 
@@ -65,7 +66,8 @@ class HeadFollower:
         for block, transactions in news.returning:
             self._pool.on_retracted(block, transactions)
         for entered in news.entered:
-            self._pool.on_block(entered.block.ref, entered.hashes, entered.nonce)
+            # Who signed is looked at only if the pool did not have all of them.
+            self._pool.on_block(entered.block.ref, entered.hashes, entered.nonce, _signers(entered.transactions))
             if self._chain.consensus.is_final_at_once:
                 self._pool.on_finalized(entered.block.ref.hash, entered.hashes)
         for event in self._events(news.head):
@@ -80,9 +82,10 @@ class HeadFollower:
         log.debug("side block %d %s", ref.number, to_hex(ref.hash)[:10])
 
     def _news(self, entered: EnteredBlock) -> _News:
-        hashes = tuple(extrinsic_hash(raw) for raw in self._transactions(entered.block))
+        transactions = self._transactions(entered.block)
+        hashes = tuple(extrinsic_hash(raw) for raw in transactions)
         state = self._chain.state_at(entered.ref.hash)
-        return _News(entered, hashes, partial(self._chain.runtime.system.nonce, state))
+        return _News(entered, transactions, hashes, partial(self._chain.runtime.system.nonce, state))
 
     def _transactions(self, block: Block) -> Sequence[bytes]:
         """The extrinsics of a block that came from a pool."""
@@ -130,6 +133,14 @@ class HeadFollower:
             self._chain.snapshot.model.record.ratings,
             len(self._pool),
         )
+
+
+def _signers(transactions: Sequence[bytes]) -> Iterator[AccountId]:
+    """The accounts whose transactions these are."""
+    for raw in transactions:
+        signature = Extrinsic.decode(raw).signature
+        if signature is not None:
+            yield signature.account
 
 
 def _short(block: Hash) -> str:

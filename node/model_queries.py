@@ -196,7 +196,9 @@ class ModelQueries:
     def _prepared_for(self, model: ReadModel) -> PreparedModel:
         """Return what is prepared for the head already, if it is the same for this model."""
         prepared = self._prepared
-        return prepared if prepared is not None and prepared.is_of(model) else PreparedModel(model)
+        if prepared is not None and prepared.is_of(model):
+            return prepared
+        return PreparedModel(model, () if prepared is None else prepared.asked)
 
     def _read_head(self) -> Reading:
         """Begin to read the best block. A pruned or retracted head is no head any more: the next one is read then."""
