@@ -36,17 +36,20 @@ from runtime.header import Block, Header
 from runtime.interface.errors import BlockFault, DispatchError, InvalidBlock, InvalidReason, InvalidTransaction
 from runtime.interface.state import StateReader
 from runtime.primitives import AccountId, BlockNumber, BlockRef, Hash, to_hex
-from storage.chain_db import ChainDatabase, ExecutedBlock
+from storage.chain_db import ChainDatabase, ExecutedBlock, StatePruned, UnknownBlock
 from storage.kv import KeyValueStore
 
 _BAD_KEPT: Final = 1_024
+_RECENT: Final = 8
+"""Blocks behind the head on which a new one may be announced; deeper branches are fetched, if they are better."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What readers in any thread look at: the best block, and the model at it."""
+    """What readers in any thread look at: the best block, the state after it, and the model at it."""
 
     best: BlockRef
+    state: StateReader
     finalized: BlockRef
     view: ModelView
     model: ReadModel
@@ -134,11 +137,12 @@ class Chain:
         self.consensus: Consensus = consensus_of(spec, genesis_hash)
         self._models = Models(self.config)
         self._forks = Forks()
-        self._bad: OrderedDict[Hash, InvalidBlock] = OrderedDict()
+        # Not the exceptions themselves, whose tracebacks would keep whole blocks alive.
+        self._bad: OrderedDict[Hash, tuple[BlockFault, str]] = OrderedDict()
         self._learning = threading.Lock()
-        head = database.head()
         self._note_final()
-        self._publish(self._models.at(head.hash, lambda: database.state_at(head.hash)))
+        head, state = database.head_state()
+        self._publish(self._models.at(head.hash, state))
 
     @classmethod
     def open(cls, spec: ChainSpec, store: KeyValueStore, *, state_pruning: int | None) -> "Chain":
@@ -163,14 +167,53 @@ class Chain:
         """Tell whether a block is stored, on the best chain or beside it."""
         return self.database.header(block) is not None
 
-    def fault_of(self, block: Hash) -> InvalidBlock | None:
-        """Return why a block was found invalid, if it was and that is remembered."""
-        return self._bad.get(block)
+    def is_known_bad(self, block: Hash) -> bool:
+        """Tell whether a block was found invalid, if that is remembered."""
+        return block in self._bad
+
+    def check_header(self, header: Header) -> None:
+        """Check a header before its body is here, as far as that goes: number, seal, slot and turn.
+
+        Raises:
+            UnknownParent: its parent is not here, or not executed.
+            TooOld: its parent lies too far behind the head.
+            InvalidBlock: it breaks a rule.
+        """
+        side = self._forks.find(header.parent_hash)
+        if side is not None:
+            number, state = side.tip.ref.number, side.tip.state
+        else:
+            snapshot = self.snapshot
+            parent = self.database.header(header.parent_hash)
+            if parent is None:
+                raise UnknownParent(header)
+            number = parent.number
+            if header.parent_hash == snapshot.best.hash:
+                state = snapshot.state
+            else:
+                limit = BlockNumber(max(0, snapshot.best.number - _RECENT))
+                if number < limit:
+                    raise TooOld(header, limit)
+                try:
+                    state = self.database.state_at(header.parent_hash)
+                except (UnknownBlock, StatePruned):
+                    raise UnknownParent(header) from None
+        _check_number(header, number)
+        self.consensus.check(header, state)
 
     def validator(self, check: SignatureCheck = check_signature) -> TransactionValidator:
         """Return what judges transactions for the block after the head."""
-        head = self.database.head()
-        return TransactionValidator(self.runtime, self.database.state_at(head.hash), head, check)
+        snapshot = self.snapshot
+        return TransactionValidator(self.runtime, snapshot.state, snapshot.best, check)
+
+    def state_at(self, block: Hash) -> StateReader:
+        """The state after a block of the best chain.
+
+        Raises:
+            UnknownBlock, StatePruned: see `ChainDatabase.state_at`.
+        """
+        snapshot = self.snapshot
+        return snapshot.state if block == snapshot.best.hash else self.database.state_at(block)
 
     def model_at(self, block: Hash) -> ReadModel:
         """Return the model at a block of the pruning window; an older one is derived from its state, which takes time.
@@ -181,8 +224,7 @@ class Chain:
         snapshot = self.snapshot
         if block == snapshot.best.hash:
             return snapshot.model
-        state = self.database.state_at(block)
-        return self._models.at(block, lambda: state).read()
+        return self._models.at_leisure(block, self.database.state_at(block)).read()
 
     def try_extrinsic(self, raw: bytes, block: Hash) -> DispatchError | None:
         """Apply an extrinsic on top of a block of the pruning window, in vain; return how its call failed, if it did.
@@ -191,11 +233,11 @@ class Chain:
             InvalidTransaction: it may not be in such a block.
             UnknownBlock, StatePruned: see `ChainDatabase.state_at`.
         """
-        state = self.database.state_at(block)
+        state = self.state_at(block)
         prepared = self.runtime.prepare(raw)
         if prepared.signature is None:
             raise InvalidTransaction(InvalidReason.UNSIGNED)
-        view = self._models.at(block, lambda: state)
+        view = self._models.at_leisure(block, state)
         ref = BlockRef(NUMBER.get(state), block)
         template = self.consensus.rehearsal(state)
         execution = self.runtime.open_block(state, ref, view, template.digest)
@@ -242,8 +284,7 @@ class Chain:
             InvalidBlock: the template does not fit the head; nothing has changed.
         """
         self._learn_if_due()
-        head = self.database.head()
-        state = self.database.state_at(head.hash)
+        head, state = self.snapshot.best, self.snapshot.state
         execution = self.runtime.open_block(state, head, self.snapshot.view, template.digest, check)
         earliest = NOW.get(state) + self.spec.minimum_period
         execution.apply_inherents({TIME_KEY: max(template.milliseconds, earliest)})
@@ -253,10 +294,11 @@ class Chain:
                 execution.apply(self.runtime.prepare(Extrinsic(None, call).encode()))
         refused: list[tuple[ValidTransaction, InvalidTransaction]] = []
         skipped: set[AccountId] = set()
+        takes_new = True
         for transaction in transactions:
             if execution.is_full:
                 break
-            if transaction.account in skipped:
+            if transaction.account in skipped or (transaction.nonce == 0 and not takes_new):
                 continue
             try:
                 execution.apply(transaction.prepared)
@@ -264,6 +306,9 @@ class Chain:
                 skipped.add(transaction.account)
                 if error.reason is not InvalidReason.EXHAUSTS_RESOURCES:
                     refused.append((transaction, error))
+                elif transaction.nonce == 0:
+                    # Thousands of made-up accounts may wait; each further one would cost a look at its signature.
+                    takes_new = False
         outcome = execution.finalize(self.database.head_trie())
         block = Block(template.seal(outcome.block.header), outcome.block.extrinsics)
         return BuiltBlock(self._adopt([self._side_block(block, outcome, state)]), tuple(refused))
@@ -280,14 +325,15 @@ class Chain:
         ref = BlockRef(header.number, header.hash())
         if self._is_best(ref.number, ref.hash) or ref.hash in self._forks:
             return Imported(ref, is_new=False)
+        if header.number == 0:
+            raise InvalidBlock(BlockFault.WRONG_NUMBER, "block 0 is where the chain begins")
         if (known := self._bad.get(ref.hash)) is not None:
-            raise known
+            raise InvalidBlock(*known)
         try:
+            self.consensus.check_seal(header)
             side = self._execute(block, self._tip(header), check)
         except InvalidBlock as fault:
-            self._bad[ref.hash] = fault
-            if len(self._bad) > _BAD_KEPT:
-                self._bad.popitem(last=False)
+            self._remember_bad(ref.hash, fault)
             raise
         best, chosen = self.snapshot.best, self._choose(side)
         if chosen == ref and side.parent == best.hash:
@@ -307,52 +353,68 @@ class Chain:
         """Note what the head's state says is final; return the last block that is so since now."""
         if self.consensus.is_final_at_once:
             return None
-        finalized = FINALIZED.find(self.database.state_at(self.database.head().hash))
+        finalized = FINALIZED.find(self.database.head_state()[1])
         if finalized is None or finalized.number <= self.database.finalized().number:
             return None
         self.database.set_finalized(finalized.hash)
         return self.database.finalized()
 
+    def _remember_bad(self, block: Hash, fault: InvalidBlock) -> None:
+        """Remember why a block is invalid; a body that is not the header's says nothing of the block."""
+        if fault.fault is not BlockFault.EXTRINSICS_ROOT:
+            self._bad[block] = fault.fault, fault.detail
+            if len(self._bad) > _BAD_KEPT:
+                self._bad.popitem(last=False)
+
     def revert(self) -> Block:
         """Take the head back; its parent is the head again."""
         block = self.database.revert_head()
-        head = self.database.head()
-        self._publish(self._models.at(head.hash, lambda: self.database.state_at(head.hash)))
+        head, state = self.database.head_state()
+        self._publish(self._models.at(head.hash, state))
         return block
 
     def _tip(self, header: Header) -> Tip:
-        """Return the parent of a block, executed again from the disk if need be."""
-        path: list[Block] = []
+        """Return the parent of a block; parents that are only stored are executed again.
+
+        Raises:
+            UnknownParent: it is not here.
+            TooOld: its branch leaves the best chain where nothing can be taken back.
+            InvalidBlock: the number of the block does not follow its parent's.
+        """
+        side = self._forks.find(header.parent_hash)
+        if side is not None:
+            return side.tip
+        path: list[Hash] = []
         current = header
-        while (tip := self._known_tip(current)) is None:
-            parent = self.database.block(current.parent_hash)
+        while not self._is_best(BlockNumber(current.number - 1), current.parent_hash):
+            parent = self.database.header(current.parent_hash)
             if parent is None:
                 raise UnknownParent(current)
-            path.append(parent)
-            current = parent.header
-        for block in reversed(path):
-            side = self._execute(block, tip, check_signature)
-            self._forks.add(side)
+            _check_number(current, parent.number)
+            path.append(current.parent_hash)
+            current = parent
+        fork = BlockRef(BlockNumber(current.number - 1), current.parent_hash)
+        limit = BlockNumber(max(self.database.finalized().number, self.database.floor()))
+        if fork.number < limit:
+            raise TooOld(header, limit)
+        tip = self._best_tip(fork)
+        for name in reversed(path):
+            side = self._forks.find(name)
+            if side is None:
+                block = self.database.block(name)
+                assert block is not None, "a stored header has a body"
+                side = self._execute(block, tip, check_signature)
+                self._forks.add(side)
             tip = side.tip
         return tip
 
-    def _known_tip(self, child: Header) -> Tip | None:
-        """Return the parent of a block, if it is on the best chain or an executed side block."""
-        parent = BlockRef(BlockNumber(child.number - 1), child.parent_hash)
-        side = self._forks.find(parent.hash)
-        if side is not None:
-            return side.tip
-        if child.number == 0 or self.database.hash_at(parent.number) != parent.hash:
-            return None
-        head = self.database.head()
-        if parent == head:
-            state = self.database.state_at(head.hash)
-            return Tip(head, state, self.database.head_trie(), self.snapshot.view)
-        limit = BlockNumber(max(self.database.finalized().number, self.database.floor()))
-        if parent.number < limit:
-            raise TooOld(child, limit)
-        state = self.database.state_at(parent.hash)
-        return Tip(parent, state, self.database.trie_at(parent.hash), self._models.at(parent.hash, lambda: state))
+    def _best_tip(self, block: BlockRef) -> Tip:
+        """Return a block of the best chain to go on from."""
+        snapshot = self.snapshot
+        if block == snapshot.best:
+            return Tip(block, snapshot.state, self.database.head_trie(), snapshot.view)
+        state = self.database.state_at(block.hash)
+        return Tip(block, state, self.database.trie_at(block.hash), self._models.at(block.hash, state))
 
     def _execute(self, block: Block, parent: Tip, check: SignatureCheck) -> SideBlock:
         """Run a block on top of its parent.
@@ -360,9 +422,7 @@ class Chain:
         Raises:
             InvalidBlock: it breaks a rule.
         """
-        if block.header.number != parent.ref.number + 1:
-            detail = f"block {block.header.number} follows block {parent.ref.number}"
-            raise InvalidBlock(BlockFault.WRONG_NUMBER, detail)
+        _check_number(block.header, parent.ref.number)
         self.consensus.check(block.header, parent.state)
         if parent.ref == self.snapshot.best:
             self._learn_if_due()
@@ -434,9 +494,19 @@ class Chain:
 
     def _publish(self, view: ModelView) -> None:
         """Let readers see the database's head, whose model this is."""
-        head = self.database.head()
+        head, state = self.database.head_state()
         header = self.database.header(head.hash)
         assert header is not None, "the head is stored"
-        self._facts = HeadFacts.of(header, self.database.state_at(head.hash))
+        self._facts = HeadFacts.of(header, state)
         self._models.keep(head.hash, view)
-        self.snapshot = Snapshot(head, self.database.finalized(), view, view.read())
+        self.snapshot = Snapshot(head, state, self.database.finalized(), view, view.read())
+
+
+def _check_number(header: Header, parent: BlockNumber) -> None:
+    """Check that a block's number follows its parent's.
+
+    Raises:
+        InvalidBlock: WRONG_NUMBER.
+    """
+    if header.number != parent + 1:
+        raise InvalidBlock(BlockFault.WRONG_NUMBER, f"block {header.number} follows block {parent}")

@@ -8,7 +8,7 @@ from node.authoring import Bell
 from node.chain import BuiltBlock, Chain, Imported
 from node.consensus import Template
 from node.executor import Executor
-from node.head_follower import HeadFollower
+from node.head_follower import HeadFollower, HeadNews
 from node.signatures import VerifiedSignatures, verify_block_signatures
 from runtime.executive import ValidTransaction
 from runtime.header import Block
@@ -24,7 +24,7 @@ class ChainWriter:
         executor: Executor,
         signatures: VerifiedSignatures,
         follower: HeadFollower,
-        on_block: Callable[[Block], None],
+        on_block: Callable[[Block], None] = lambda _block: None,
     ) -> None:
         """Take the parts; `on_block` is told of each new block, on whichever branch, once it is stored."""
         self._chain = chain
@@ -43,8 +43,8 @@ class ChainWriter:
             Refused: the author's key must not seal this block.
         """
         async with self._turn:
-            built = await self._executor.on_chain(self._chain.build, transactions, make(), self._signatures)
-            self._follower.head(built.head)
+            built, news = await self._executor.on_chain(self._build, transactions, make())
+            self._follower.head(news)
             self._on_block(built.head.block)
         self._look_for_epoch()
         return built
@@ -56,15 +56,23 @@ class ChainWriter:
             UnknownParent, TooOld, InvalidBlock: see `Chain.import_block`.
         """
         async with self._turn:
-            imported = await self._executor.on_chain(self._chain.import_block, block, self._signatures)
-            if imported.head is not None:
-                self._follower.head(imported.head)
+            imported, news = await self._executor.on_chain(self._import, block)
+            if news is not None:
+                self._follower.head(news)
             elif imported.is_new:
                 self._follower.side_block(block)
             if imported.is_new:
                 self._on_block(block)
         self._look_for_epoch()
         return imported
+
+    def _build(self, transactions: Iterable[ValidTransaction], template: Template) -> tuple[BuiltBlock, HeadNews]:
+        built = self._chain.build(transactions, template, self._signatures)
+        return built, self._follower.prepare(built.head)
+
+    def _import(self, block: Block) -> tuple[Imported, HeadNews | None]:
+        imported = self._chain.import_block(block, self._signatures)
+        return imported, None if imported.head is None else self._follower.prepare(imported.head)
 
     async def verify(self, block: Block) -> None:
         """Check the signatures of a block ahead of its execution, which finds them remembered and judges the rest."""

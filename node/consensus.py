@@ -26,7 +26,7 @@ from runtime.crypto import KeyPair
 from runtime.header import DigestItem, DigestKind, Header
 from runtime.interface.errors import BlockFault, InvalidBlock
 from runtime.interface.state import StateReader
-from runtime.primitives import AccountId, Hash
+from runtime.primitives import AccountId, Hash, blake2b_256
 
 
 def _unsealed(header: Header) -> Header:
@@ -86,6 +86,10 @@ class Consensus(Protocol):
         """Return in how many milliseconds a block is due, 0 if it is; None if that is too far off to wait for."""
         ...
 
+    def turn(self, header: Header) -> Hash:
+        """Return a name of the turn in which a block was made; a turn makes one block."""
+        ...
+
 
 class SoleAuthor:
     """Sealing `instant` and `interval`: whoever makes the blocks names itself, and that is all."""
@@ -107,6 +111,10 @@ class SoleAuthor:
     def wait(self, header: Header, milliseconds: int) -> int | None:
         """Return 0: there are no slots."""
         return 0
+
+    def turn(self, header: Header) -> Hash:
+        """Return a name of the place that a block would have in the chain."""
+        return blake2b_256(header.parent_hash)
 
     def check_seal(self, header: Header) -> None:
         """Check that there is none."""
@@ -152,6 +160,11 @@ class RoundRobin:
     def wait(self, header: Header, milliseconds: int) -> int | None:
         """Return in how many milliseconds the slot of a block begins, 0 if it has."""
         return wait_for_slot(read_claim(header).slot, milliseconds, self._slot_duration)
+
+    def turn(self, header: Header) -> Hash:
+        """Return a name of the slot and the author that a block claims."""
+        claim = read_claim(header)
+        return blake2b_256(claim.slot.to_bytes(8, "little") + claim.author)
 
 
 def consensus_of(spec: ChainSpec, genesis: Hash) -> Consensus:

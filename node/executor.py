@@ -19,6 +19,10 @@ class Executor(Protocol):
         """Run what may run beside everything else."""
         ...
 
+    async def for_peers(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run what a peer has asked for: whatever peers ask, it takes no thread from our own work."""
+        ...
+
 
 class ThreadExecutor:
     """Real threads: one for the chain, a few for the rest."""
@@ -27,6 +31,7 @@ class ThreadExecutor:
         """Allow so many functions beside the chain's."""
         self._chain = trio.CapacityLimiter(1)
         self._aside = trio.CapacityLimiter(aside)
+        self._for_peers = trio.CapacityLimiter(1)
 
     async def on_chain(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run in the chain's thread."""
@@ -35,6 +40,10 @@ class ThreadExecutor:
     async def aside(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run in a free thread."""
         return await trio.to_thread.run_sync(function, *arguments, limiter=self._aside)
+
+    async def for_peers(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run in the one thread for peers."""
+        return await trio.to_thread.run_sync(function, *arguments, limiter=self._for_peers)
 
 
 class InlineExecutor:
@@ -50,6 +59,11 @@ class InlineExecutor:
             return function(*arguments)
 
     async def aside(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run at once."""
+        await trio.lowlevel.checkpoint()
+        return function(*arguments)
+
+    async def for_peers(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run at once."""
         await trio.lowlevel.checkpoint()
         return function(*arguments)

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from node.chain import Chain, EnteredBlock, NewHead
 from node.model_queries import model_summary
@@ -9,7 +11,7 @@ from node.pool import TransactionPool
 from node.signatures import VerifiedSignatures
 from rpc.service import BlockFinalized, BlockImported, ModelChanged, NodeEvent
 from runtime.executive import ValidTransaction
-from runtime.extrinsic import extrinsic_hash, leading_unsigned
+from runtime.extrinsic import Extrinsic, extrinsic_hash, leading_unsigned
 from runtime.header import Block
 from runtime.interface.errors import InvalidTransaction
 from runtime.primitives import AccountId, BlockNumber, BlockRef, Hash, Nonce, to_hex
@@ -19,8 +21,33 @@ log = logging.getLogger(__name__)
 Notify = Callable[[NodeEvent], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _News:
+    """A block of the best chain, with its transactions, their hashes, and the nonces after it."""
+
+    block: EnteredBlock
+    transactions: Sequence[bytes]
+    hashes: tuple[Hash, ...]
+    nonce: Callable[[AccountId], Nonce]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadNews:
+    """A new head, and what takes time to find out of it."""
+
+    head: NewHead
+    returning: tuple[tuple[Hash, tuple[ValidTransaction, ...]], ...]
+    """The blocks that have left, newest first, each with those of its transactions that could go into another."""
+    entered: tuple[_News, ...]
+    final: tuple[tuple[Hash, tuple[Hash, ...]], ...]
+    """Blocks that are final since now, with the hashes of their transactions."""
+
+
 class HeadFollower:
-    """Tells everybody of what the chain has become; called in the main loop's thread, block after block."""
+    """Tells everybody of what the chain has become, block after block.
+
+    `prepare` is for the thread of the chain, right after the change; all else is for the main loop's.
+    """
 
     def __init__(self, chain: Chain, pool: TransactionPool, signatures: VerifiedSignatures, notify: Notify) -> None:
         """Take who is to be told."""
@@ -32,17 +59,27 @@ class HeadFollower:
         self.is_quiet = False
         """Whether blocks are old news, of which the log needs no line each."""
 
-    def head(self, head: NewHead) -> None:
+    def prepare(self, head: NewHead) -> HeadNews:
+        """Find out what there is to tell of a new head."""
+        returning = tuple((block.header.hash(), self._still_valid(block)) for block in head.retracted)
+        return HeadNews(
+            head, returning, tuple(self._news(entered) for entered in head.entered), tuple(self._final_since(head))
+        )
+
+    def head(self, news: HeadNews) -> None:
         """The best chain has changed."""
-        for block in head.retracted:
-            self._pool.on_retracted(block.header.hash(), self._still_valid(block))
-        for entered in head.entered:
-            self._entered(entered)
-        if head.finalized is not None:
-            self._finalize_up_to(head.finalized)
-        for event in self._events(head):
+        for block, transactions in news.returning:
+            self._pool.on_retracted(block, transactions)
+        for entered in news.entered:
+            # Who signed is looked at only if the pool did not have all of them.
+            self._pool.on_block(entered.block.ref, entered.hashes, entered.nonce, _signers(entered.transactions))
+            if self._chain.consensus.is_final_at_once:
+                self._pool.on_finalized(entered.block.ref.hash, entered.hashes)
+        for block, hashes in news.final:
+            self._pool.on_finalized(block, hashes)
+        for event in self._events(news.head):
             self._notify(event)
-        self._write_log(head)
+        self._write_log(news.head)
 
     def side_block(self, block: Block) -> None:
         """A block was executed that did not make the best chain better."""
@@ -51,38 +88,29 @@ class HeadFollower:
         self._notify(BlockImported(ref, header, is_best=False, changed_keys=()))
         log.debug("side block %d %s", ref.number, to_hex(ref.hash)[:10])
 
-    def _entered(self, entered: EnteredBlock) -> None:
-        """Let the pool know of a block of the best chain."""
-        hashes = [extrinsic_hash(raw) for raw in self._transactions(entered.block)]
-        state = self._chain.database.state_at(entered.ref.hash)
-        system = self._chain.runtime.system
-
-        def nonce(account: AccountId) -> Nonce:
-            return system.nonce(state, account)
-
-        self._pool.on_block(entered.ref, hashes, nonce)
-        if self._chain.consensus.is_final_at_once:
-            self._finalized(entered.ref, hashes)
-
-    def _finalize_up_to(self, last: BlockRef) -> None:
-        """Let the pool know of the blocks that have become final."""
+    def _final_since(self, head: NewHead) -> Iterator[tuple[Hash, tuple[Hash, ...]]]:
+        """Return the blocks that have become final, with the hashes of their transactions."""
+        if head.finalized is None:
+            return
         database = self._chain.database
-        for number in range(self._final + 1, last.number + 1):
+        for number in range(self._final + 1, head.finalized.number + 1):
             name = database.hash_at(BlockNumber(number))
             body = None if name is None else database.body(name)
             if name is not None and body is not None:
-                hashes = [extrinsic_hash(raw) for raw in body[leading_unsigned(body) :]]
-                self._finalized(BlockRef(BlockNumber(number), name), hashes)
+                yield name, tuple(extrinsic_hash(raw) for raw in body[leading_unsigned(body) :])
+        self._final = head.finalized.number
 
-    def _finalized(self, block: BlockRef, transactions: Sequence[Hash]) -> None:
-        self._final = block.number
-        self._pool.on_finalized(block.hash, transactions)
+    def _news(self, entered: EnteredBlock) -> _News:
+        transactions = self._transactions(entered.block)
+        hashes = tuple(extrinsic_hash(raw) for raw in transactions)
+        state = self._chain.state_at(entered.ref.hash)
+        return _News(entered, transactions, hashes, partial(self._chain.runtime.system.nonce, state))
 
     def _transactions(self, block: Block) -> Sequence[bytes]:
         """The extrinsics of a block that came from a pool."""
         return block.extrinsics[leading_unsigned(block.extrinsics) :]
 
-    def _still_valid(self, block: Block) -> list[ValidTransaction]:
+    def _still_valid(self, block: Block) -> tuple[ValidTransaction, ...]:
         """The transactions of a retracted block that could go into another one."""
         validator = self._chain.validator(self._signatures)
         valid = []
@@ -91,7 +119,7 @@ class HeadFollower:
                 valid.append(validator.validate(self._chain.runtime.prepare(raw)))
             except InvalidTransaction:
                 continue  # in the new branch already, or too old by now
-        return valid
+        return tuple(valid)
 
     def _events(self, head: NewHead) -> Iterator[NodeEvent]:
         """Say what a new head means to subscribers."""
@@ -128,6 +156,14 @@ class HeadFollower:
             self._chain.snapshot.model.record.ratings,
             len(self._pool),
         )
+
+
+def _signers(transactions: Sequence[bytes]) -> Iterator[AccountId]:
+    """The accounts whose transactions these are."""
+    for raw in transactions:
+        signature = Extrinsic.decode(raw).signature
+        if signature is not None:
+            yield signature.account
 
 
 def _short(block: Hash) -> str:

@@ -92,7 +92,10 @@ class Intake:
     def _watched(self, submission: Submission, extrinsic: Hash) -> Outcome:
         """Let who submitted a transaction hear of it, if it wants to."""
         if submission.listener is not None:
-            self._pool.watch(extrinsic, submission.listener)
+            try:
+                self._pool.watch(extrinsic, submission.listener)
+            except PoolRefused as error:
+                return _as_answer(submission, error)
         return extrinsic
 
 

@@ -170,7 +170,7 @@ class ModelQueries:
         if at is None or at == head.ref.hash:
             return head
         try:
-            state = self._chain.database.state_at(at)
+            state = self._chain.state_at(at)
             with self._lock:
                 reading = self._readings.get(at)
             if reading is None:
@@ -196,14 +196,16 @@ class ModelQueries:
     def _prepared_for(self, model: ReadModel) -> PreparedModel:
         """Return what is prepared for the head already, if it is the same for this model."""
         prepared = self._prepared
-        return prepared if prepared is not None and prepared.is_of(model) else PreparedModel(model)
+        if prepared is not None and prepared.is_of(model):
+            return prepared
+        return PreparedModel(model, () if prepared is None else prepared.asked)
 
     def _read_head(self) -> Reading:
         """Begin to read the best block. A pruned or retracted head is no head any more: the next one is read then."""
         while True:
             snapshot = self._chain.snapshot
             try:
-                state = self._chain.database.state_at(snapshot.best.hash)
+                state = snapshot.state
                 self._prepared = self._prepared_for(snapshot.model)
                 return Reading(snapshot.best, snapshot.model, state, self._prepared)
             except (UnknownBlock, StatePruned):

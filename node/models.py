@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, TypeVar
 
 from pallets.matrix_factorization.config import Config
@@ -36,22 +36,25 @@ class Models:
             _remember(self._views, block, view, _VIEWS_KEPT)
             _remember(self._canonical, view.frozen.digest, view.frozen, _CANONICAL_KEPT)
 
-    def at(self, block: Hash, state: Callable[[], StateReader]) -> ModelView:
-        """Return the view of a block; if it is not kept it is derived from `state`, which takes time.
+    def at(self, block: Hash, state: StateReader) -> ModelView:
+        """Return the view of a block; if it is not kept it is derived from its state, which takes time.
 
         Raises:
             StorageError: what was learned is not what the chain has.
         """
         view = self._kept(block)
+        if view is None:
+            view = self.derive(state)
+            self.keep(block, view)
+        return view
+
+    def at_leisure(self, block: Hash, state: StateReader) -> ModelView:
+        """The same for readers, one at a time: those who ask for old blocks must not take the whole machine."""
+        view = self._kept(block)
         if view is not None:
             return view
-        # One at a time: readers who ask for old blocks must not take the whole machine.
         with self._deriving:
-            view = self._kept(block)
-            if view is None:
-                view = self.derive(state())
-                self.keep(block, view)
-        return view
+            return self.at(block, state)
 
     def derive(self, state: StateReader) -> ModelView:
         """Derive the model from a state.

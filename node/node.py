@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 _BLOCK_CANDIDATES: Final = 16_384
 _SETTLING_SLOTS: Final = 3
-"""Slots that an author who is alone waits for others of the ring, so as not to go on from an old block."""
+"""Slots that an author waits at most to hear from others of the ring, so as not to go on from an old block."""
 
 
 class Node:
@@ -89,6 +89,7 @@ class Node:
         self._listens_until = Slot(0)
         self.peers: PeerHandler | None = None
         if network is not None:
+            is_sole_author = producer is not None and chain.spec.sealing is not Sealing.RING
             self.peers = PeerHandler(
                 chain,
                 pool,
@@ -100,6 +101,7 @@ class Node:
                 self._on_catching_up,
                 self._on_header,
                 None if self._voting is None else self._voting.exchange,
+                takes_blocks=not is_sole_author,
             )
 
     async def run(self) -> None:
@@ -184,14 +186,14 @@ class Node:
         Nobody else has made a block yet on a chain that begins, or makes any where there is one member.
         """
         snapshot = self._chain.snapshot
-        ring = RING.get(self._chain.database.state_at(snapshot.best.hash))
+        ring = RING.get(snapshot.state)
         if snapshot.best.number == 0 or len(ring) < 2:
             return Slot(0)
         return Slot(slot_at(self._clock(), self._chain.spec.slot_duration) + len(ring))
 
     def _is_our_turn(self, producer: KeyPair, slot: Slot) -> bool:
         """Tell whether to make the block of a slot."""
-        state = self._chain.database.state_at(self._chain.snapshot.best.hash)
+        state = self._chain.snapshot.state
         ring = RING.get(state)
         if slot <= BLOCK_SLOT.get(state) or turn_of(ring, slot) != producer.public or slot <= self._listens_until:
             return False
@@ -203,9 +205,8 @@ class Node:
         """Tell whether the chain that we have is likely the one that others have."""
         if self.peers is None:
             return True
-        if self.peers.catch_up.is_active:
-            return False
-        return len(self.peers.peers) > 0 or trio.current_time() >= self._settled_at
+        catch_up = self.peers.catch_up
+        return not catch_up.is_active and (catch_up.has_settled or trio.current_time() >= self._settled_at)
 
     async def _produce(self, template: Callable[[], Template]) -> None:
         """Make one block of what is ready, and tell everybody."""

@@ -35,24 +35,31 @@ def load_node_key(given: str | None, directory: Path) -> bytes:
 
 
 def write_node_key(path: Path, seed: bytes) -> None:
-    """Keep a seed in a file that nobody else may read.
+    """Keep a seed in a file that nobody else may read; it is there whole or not at all.
 
     Raises:
         NodeError: it cannot be written, or there is one already.
     """
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(seed.hex() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(fresh, path)
+        finally:
+            fresh.unlink()
     except OSError as error:
         raise NodeError(ExitCode.FAILED, f"the node key {path} cannot be written: {error.strerror}") from None
 
 
 def _is_hex(text: str) -> bool:
     try:
-        return len(bytes.fromhex(text.removeprefix("0x"))) == _LENGTH
-    except ValueError:
+        return bool(_parse(text))
+    except HexError:
         return False
 
 

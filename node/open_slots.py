@@ -59,8 +59,8 @@ class OpenSlots:
 
     def _is_open(self, slot: Slot) -> bool:
         """Tell whether we may make the block of a slot by work, and have no turn to wait for."""
-        best = self._chain.snapshot.best
-        state = self._chain.database.state_at(best.hash)
+        snapshot = self._chain.snapshot
+        best, state = snapshot.best, snapshot.state
         ring, rules = RING.get(state), self._chain.spec.rules
         if best.number == 0 or self._account in ring or is_barred(state, self._account, current_epoch(state, rules)):
             return False

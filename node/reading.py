@@ -26,6 +26,9 @@ CHUNK: Final = 4_096
 MOST_USERS: Final = 4_096
 """Users whose rows are kept, about a kilobyte each."""
 
+MOST_EXPECTED: Final = 256
+"""Users asked about at the last head that are worked out with the first one at the next: together they cost little."""
+
 
 class _Users:
     """Rows of users, as many as there is room for. Lines are added, never changed."""
@@ -48,14 +51,21 @@ class _Users:
 class PreparedModel:
     """Rows of a model's users and items."""
 
-    def __init__(self, model: ReadModel) -> None:
-        """Prepare nothing yet."""
+    def __init__(self, model: ReadModel, expected: Iterable[AccountId] = ()) -> None:
+        """Prepare nothing yet; with the first user, work out those `expected` too."""
         self._model = model
+        self._expected = frozenset(expected)
+        self._asked: dict[AccountId, None] = {}
         self._predictor = RowPredictor(model.config.model.width)
         self._users = _Users(self._predictor.row_width)
         self._lock = threading.Lock()
         self._chunks: dict[int, F64] = {}
         self.titles: dict[int, str] = {}
+
+    @property
+    def asked(self) -> list[AccountId]:
+        """Return accounts that were asked about."""
+        return list(self._asked)
 
     def is_of(self, model: ReadModel) -> bool:
         """Tell whether all is as in this model: a block without ratings, items and epochs shares them."""
@@ -81,6 +91,7 @@ class PreparedModel:
         parts = [_NOTHING]
         for start in range(0, len(accounts), MOST_USERS):
             some = accounts[start : start + MOST_USERS]
+            self._note(some)
             users = self._known(some)
             lines = np.array([users.lines[account] for account in some])
             item_rows = self._item_rows(items[start : start + MOST_USERS])
@@ -99,14 +110,25 @@ class PreparedModel:
     def _user(self, account: AccountId) -> F64:
         """Return a user's row."""
         users = self._users
+        if account not in self._asked:
+            self._note([account])
         if account not in users.lines:
             users = self._known([account])
         row: F64 = users.rows[users.lines[account]]
         return row
 
+    def _note(self, accounts: Iterable[AccountId]) -> None:
+        """Remember who was asked about, up to a number."""
+        for account in accounts:
+            if len(self._asked) >= MOST_EXPECTED:
+                return
+            self._asked[account] = None
+
     def _known(self, accounts: Sequence[AccountId]) -> _Users:
         """Return rows of users in which these are, at most as many as there is room for; what is missing is solved."""
         wanted, users = set(accounts), self._users
+        if not users.lines and len(wanted) + len(self._expected) <= MOST_USERS:
+            wanted |= self._expected
         while missing := sorted(wanted - users.lines.keys()):
             rows = user_rows(self._model.posteriors(missing))
             with self._lock:

@@ -16,13 +16,14 @@ from runtime.primitives import AccountId, BlockNumber, Slot, to_hex
 
 def ring_status(chain: Chain) -> Mapping[str, object]:
     """Describe the ring and the voters at the best block; on a chain without a ring nobody takes turns."""
-    best = chain.snapshot.best
+    snapshot = chain.snapshot
+    best = snapshot.best
     block = {"hash": to_hex(best.hash), "number": best.number}
     if chain.spec.sealing is not Sealing.RING:
         nobody: dict[str, list[str]] = {name: [] for name in ("ring", "voters", "nextVoters", "queue")}
         nothing = dict.fromkeys(("slot", "epoch", "turn", "justified", "finalized", "join"))
         return {**nobody, **nothing, "missed": {}, "block": block}
-    state, rules = chain.database.state_at(best.hash), chain.spec.rules
+    state, rules = snapshot.state, chain.spec.rules
     ring, slot, voters = RING.get(state), BLOCK_SLOT.get(state), current_voters(state)
     root = Checkpoint(current_epoch(state, rules), BlockNumber(0), chain.genesis)
     return {

@@ -148,7 +148,7 @@ class RpcService:
 
     def state_at(self, at: Hash | None) -> StateReader:
         """The state of a block."""
-        return self._reading(lambda block: self._chain.database.state_at(block), at)
+        return self._reading(self._chain.state_at, at)
 
     def changed_keys(self, block: Hash) -> Sequence[bytes]:
         """The storage keys that a block changed."""
@@ -242,7 +242,7 @@ class RpcService:
 
     def next_nonce(self, account: AccountId) -> Nonce:
         """The nonce of an account's next transaction."""
-        state = self._chain.database.state_at(self._chain.snapshot.best.hash)
+        state = self._chain.snapshot.state
         return self._pool.next_nonce(account, self._chain.runtime.system.nonce(state, account))
 
     async def dev_rate(self, suri: str, item: int, rating: int) -> Hash:

@@ -17,7 +17,6 @@ from pallets.producers.claim import read_claim_digest
 from pallets.producers.turns import epoch_of
 from runtime.crypto import KeyPair
 from runtime.header import Header
-from runtime.interface.state import StateReader
 from runtime.primitives import AccountId, Slot, to_hex
 
 log = logging.getLogger(__name__)
@@ -52,11 +51,8 @@ class Voter:
     def _epoch(self, slot: Slot) -> int:
         return epoch_of(slot, self._rules.epoch_slots)
 
-    def _head_state(self) -> StateReader:
-        return self._chain.database.state_at(self._chain.snapshot.best.hash)
-
     def _situation(self, slot: Slot) -> Situation:
-        state = self._head_state()
+        state = self._chain.snapshot.state
         justified = JUSTIFIED.find(state)
         return Situation(
             epoch=self._epoch(slot),
@@ -103,8 +99,9 @@ class Voter:
     def due(self, milliseconds: int) -> tuple[Vote, int] | None:
         """Return the vote to send now and which attempt it is: a new one, on disk by now, or the last one once more."""
         slot = self._slot(milliseconds)
-        state = self._head_state()
-        step = next_step(state, self._chain.snapshot.best, self.account, slot, self._rules)
+        snapshot = self._chain.snapshot
+        state = snapshot.state
+        step = next_step(state, snapshot.best, self.account, slot, self._rules)
         if step is not None and step.target.epoch > self._protection.record.target:
             try:
                 self._protection.vote(step.source.epoch, step.target.epoch, self._situation(slot))

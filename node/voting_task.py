@@ -59,7 +59,7 @@ class Voting:
         snapshot = self._chain.snapshot
         if snapshot.finalized != self._finalized:
             self._finalized = snapshot.finalized
-            self._witness.forget(self._chain.database.state_at(snapshot.best.hash))
+            self._witness.forget(snapshot.state)
         self._heard.ring()
 
     def hear_header(self, header: Header) -> None:

@@ -100,6 +100,11 @@ class ChainDatabase:
         """The best block."""
         return self._view.head
 
+    def head_state(self) -> tuple[BlockRef, StateReader]:
+        """The best block and the state after it, from one moment."""
+        view = self._view
+        return view.head, HeadState(view.reader)
+
     def finalized(self) -> BlockRef:
         """The last block that cannot be taken back."""
         return self._view.finalized
@@ -335,26 +340,30 @@ class ChainDatabase:
     def trie_at(self, block: Hash) -> Trie:
         """The trie of the state after a block of the head's chain; see `prove` for what it costs.
 
+        It does not wait for tries that are being made for proofs.
+
         Raises:
             UnknownBlock: there is no such block.
             StatePruned: there is, but its state is not kept.
         """
         view = self._view
-        return self._trie_at(view, block, self._state_at(view, block))
+        state = self._state_at(view, block)
+        if block == view.head.hash:
+            return view.trie
+        return self._tries.find(block) or self._make_trie(view, block, state)
 
     def _trie_at(self, view: _View, block: Hash, state: StateReader) -> Trie:
         if block == view.head.hash:
             return view.trie
+        return self._tries.get(block, lambda: self._make_trie(view, block, state))
 
-        def make() -> Trie:
-            if isinstance(state, WindowState):
-                trie = view.trie.apply(sorted(state.replaced().items()))
-            else:
-                trie = Trie.from_items(state.items(b""), view.trie.version)
-            _check_root(trie, _known_header(view, block))
-            return trie
-
-        return self._tries.get(block, make)
+    def _make_trie(self, view: _View, block: Hash, state: StateReader) -> Trie:
+        if isinstance(state, WindowState):
+            trie = view.trie.apply(sorted(state.replaced().items()))
+        else:
+            trie = Trie.from_items(state.items(b""), view.trie.version)
+        _check_root(trie, _known_header(view, block))
+        return trie
 
 
 def _known_header(view: _View, block: Hash) -> Header:

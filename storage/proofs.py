@@ -17,7 +17,7 @@ class RecentTries:
     def __init__(self) -> None:
         """Start with none."""
         self._tries: OrderedDict[Hash, Trie] = OrderedDict()
-        # Two locks: whoever remembers a trie, the writer above all, never waits for one that is being made.
+        # Two locks: whoever remembers or finds a trie, the writer above all, never waits for one that is being made.
         self._access = Lock()
         self._making = Lock()
 
@@ -28,6 +28,11 @@ class RecentTries:
             self._tries.move_to_end(block)
             if len(self._tries) > _KEPT:
                 self._tries.popitem(last=False)
+
+    def find(self, block: Hash) -> Trie | None:
+        """Return the trie of a block, if it is kept."""
+        with self._access:
+            return self._tries.get(block)
 
     def get(self, block: Hash, make: Callable[[], Trie]) -> Trie:
         """Return the trie of a block, by `make` if it is not kept; one at a time is made."""

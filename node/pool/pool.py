@@ -214,8 +214,8 @@ class TransactionPool:
             block: the block.
             included: the hashes of its transactions, without its inherents.
             nonces: an account's next nonce after this block.
-            accounts: those whose nonces the block moved. Where they are not given, all accounts are looked up
-                as soon as one transaction of the block was not here.
+            accounts: those whose nonces the block moved. Looked at only if one transaction of the block was not
+                here; if they are not given, all accounts are looked up then.
         """
         self._contents.height = block.number
         unsettled: dict[AccountId, None] = {}
@@ -223,7 +223,7 @@ class TransactionPool:
         self._expire(unsettled)
         if self._has_retracted or (accounts is None and not is_all_ours):
             unsettled = dict.fromkeys(self._contents.queues)
-        elif accounts is not None:
+        elif accounts is not None and not is_all_ours:
             unsettled.update(dict.fromkeys(accounts))
         self._settle(unsettled, nonces)
         self._contents.drop_tired()

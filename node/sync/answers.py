@@ -14,6 +14,7 @@ from node.sync.messages import (
     TRANSACTIONS,
     BlocksRequest,
     BodyRequest,
+    MessageError,
     encode_blocks,
     encode_extrinsics,
     encode_hashes,
@@ -47,9 +48,9 @@ class Answers:
             Refuse: what is asked for is not here.
         """
         if kind == BLOCKS.code:
-            return await self._executor.aside(self._blocks, BlocksRequest.decode(payload))
+            return await self._executor.for_peers(self._blocks, BlocksRequest.decode(payload))
         if kind == BODY.code:
-            return await self._executor.aside(self._body, BodyRequest.decode(payload))
+            return await self._executor.for_peers(self._body, BodyRequest.decode(payload))
         if kind == POOL.code:
             return encode_hashes(self._pool.hashes()[:_POOL_HASHES])
         if kind == TRANSACTIONS.code:
@@ -88,6 +89,8 @@ class Answers:
             raise Refuse(f"block {to_hex(request.block)} is not here")
         if not request.extrinsics:
             return encode_extrinsics(extrinsics)
+        if len(set(request.extrinsics)) != len(request.extrinsics):
+            raise MessageError("a request that names an extrinsic twice")
         by_hash: Mapping[Hash, bytes] = {extrinsic_hash(raw): raw for raw in extrinsics}
         if any(name not in by_hash for name in request.extrinsics):
             raise Refuse(f"block {to_hex(request.block)} has no such extrinsic")
@@ -96,7 +99,7 @@ class Answers:
     def _transactions(self, hashes: tuple[Hash, ...]) -> bytes:
         found: list[bytes] = []
         size = 0
-        for name in hashes:
+        for name in dict.fromkeys(hashes):
             transaction = self._pool.get(name)
             if transaction is None:
                 continue

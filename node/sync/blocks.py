@@ -1,4 +1,10 @@
-"""New blocks among peers: announced by their authors, completed from the pool, passed on, executed."""
+"""New blocks among peers: announced by their authors, completed from the pool, passed on, executed.
+
+How can it be attacked? With headers that nobody had the right to make: they are checked against the state of their
+parent before anything else, and a parent that cannot be looked at is asked for, not believed. With many blocks for one
+turn: two are looked at, which is the evidence, and no more. With bodies that never come: whoever announces a block
+later is asked as well. With headers from the future: those of the next slots wait, a few at a time, the others go.
+"""
 
 import logging
 from collections import OrderedDict
@@ -10,7 +16,7 @@ import trio
 from node.chain import Chain, TooOld, UnknownParent
 from node.chain_writer import ChainWriter
 from node.pool import TransactionPool
-from node.sync.catch_up import CatchUp
+from node.sync.catch_up import CatchUp, tell_invalid
 from node.sync.messages import BODY, Announcement, BodyRequest, MessageError, decode_extrinsics
 from node.sync.peers import PeerStates
 from p2p.network import Misbehaviour, Network, NetworkError, PeerId, TooLarge, Topic, Verdict
@@ -19,16 +25,22 @@ from runtime.header import Block, Header
 from runtime.interface.errors import InvalidBlock
 from runtime.primitives import BlockRef, Hash, to_hex
 from runtime.trie import ordered_root
-from storage.chain_db import StatePruned, UnknownBlock
+from storage.errors import StorageError
 
 log = logging.getLogger(__name__)
 
-_DEADLINE: Final = 4.0
+_BODY_DEADLINE: Final = 1.5
+"""Seconds that one peer has to give a body before the next is asked."""
+_ANNOUNCERS: Final = 3
+"""Peers that are asked for one body."""
 _ASSEMBLED_KEPT: Final = 64
 _IMPORTS_AT_ONCE: Final = 16
-_ANNOUNCED_A_SLOT: Final = 2
-"""Blocks of one author and slot that are looked at: the second is evidence, more are a flood."""
-_SLOTS_KEPT: Final = 1_024
+_EARLY_KEPT: Final = 16
+_SHORT_WAIT: Final = 1_000
+"""Milliseconds that a block may be early to be judged on the spot: clocks differ a little."""
+_BLOCKS_A_TURN: Final = 2
+_TURNS_KEPT: Final = 1_024
+_CLOCK_WARNING: Final = 60.0
 
 
 class BlockExchange:
@@ -43,7 +55,7 @@ class BlockExchange:
         peers: PeerStates,
         catch_up: CatchUp,
         clock: Callable[[], int],
-        on_header: Callable[[Header], None],
+        on_header: Callable[[Header], None] = lambda _header: None,
     ) -> None:
         """Take the parts.
 
@@ -59,9 +71,12 @@ class BlockExchange:
         self._clock = clock
         self._on_header = on_header
         self._assembled: OrderedDict[Hash, Block] = OrderedDict()
-        self._expected: set[Hash] = set()
-        self._announced: OrderedDict[bytes, int] = OrderedDict()
+        self._executing: dict[Hash, trio.Event] = {}
+        self._announcers: dict[Hash, list[PeerId]] = {}
+        self._turns: OrderedDict[Hash, set[Hash]] = OrderedDict()
         self._imports_in, self._imports = trio.open_memory_channel[Block](_IMPORTS_AT_ONCE)
+        self._early_in, self._early = trio.open_memory_channel[tuple[Announcement, PeerId, float]](_EARLY_KEPT)
+        self._warned_at = float("-inf")
 
     def assembled(self, block: Hash) -> Block | None:
         """Return a block whose header was checked and whose body is whole, executed or not."""
@@ -82,88 +97,129 @@ class BlockExchange:
             announcement = Announcement.decode(payload)
         except MessageError:
             return Verdict.REJECT
+        return await self._take(announcement, peer)
+
+    async def _take(self, announcement: Announcement, peer: PeerId) -> Verdict:
+        """Check a header, complete the body, have the block executed."""
         header = announcement.header
         block = header.hash()
-        self._peers.has_block(peer, BlockRef(header.number, block))
-        if block in self._expected or block in self._assembled or self._chain.knows(block):
+        if block in self._assembled or self._chain.knows(block):
+            self._peers.has_block(peer, BlockRef(header.number, block))
             return Verdict.IGNORE
-        if self._chain.fault_of(block) is not None:
+        if self._chain.is_known_bad(block):
             return Verdict.REJECT
-        self._expected.add(block)
         try:
-            return await self._take(announcement, peer)
+            if not await self._is_in_order(header, peer):
+                return Verdict.IGNORE
+            self._peers.has_block(peer, BlockRef(header.number, block))
+            wait = self._chain.consensus.wait(header, self._clock())
         except InvalidBlock as error:
             log.debug("an announced block is refused: %s", error)
             return Verdict.REJECT
-        finally:
-            self._expected.discard(block)
-
-    async def _take(self, announcement: Announcement, peer: PeerId) -> Verdict:
-        """Check a header, wait for its slot, complete the body, and have it executed.
-
-        Raises:
-            InvalidBlock: the header breaks a rule, or the body is not the header's.
-        """
-        header = announcement.header
-        # A parent that waits to be executed is as good as one that was: blocks are executed in their order.
-        has_parent = header.parent_hash in self._assembled or self._chain.knows(header.parent_hash)
-        if self._catch_up.is_active or not has_parent:
-            self._catch_up.look()
-            return Verdict.IGNORE
-        self._check(header)
-        self._on_header(header)
-        if self._is_flood(header):
-            return Verdict.IGNORE
-        wait = self._chain.consensus.wait(header, self._clock())
-        if wait is None:
+        if wait is None or wait > _SHORT_WAIT:
+            self._put_off(announcement, peer, wait)
             return Verdict.IGNORE
         await trio.sleep(wait / 1_000)
-        extrinsics = await self._body(announcement, peer)
+        return await self._complete(announcement, peer)
+
+    async def _is_in_order(self, header: Header, peer: PeerId) -> bool:
+        """Tell whether a block follows one that is here, by whoever had the turn.
+
+        Raises:
+            InvalidBlock: nobody had the right to make it.
+        """
+        executed = self._executing.get(header.parent_hash)
+        if executed is not None:
+            await executed.wait()
+        try:
+            self._chain.check_header(header)
+        except (UnknownParent, TooOld):
+            self._catch_up.look_at(peer)
+            return False
+        self._on_header(header)
+        # One turn makes one block: a second one is evidence against its author, more are a flood.
+        blocks = self._turns.setdefault(self._chain.consensus.turn(header), set())
+        blocks.add(header.hash())
+        if len(self._turns) > _TURNS_KEPT:
+            self._turns.popitem(last=False)
+        return len(blocks) <= _BLOCKS_A_TURN
+
+    def _put_off(self, announcement: Announcement, peer: PeerId, wait: int | None) -> None:
+        """Keep a block that is early until its slot begins; one that is far ahead goes."""
+        if wait is not None:
+            try:
+                self._early_in.send_nowait((announcement, peer, trio.current_time() + wait / 1_000))
+            except trio.WouldBlock:
+                log.debug("too many blocks are early")
+        elif trio.current_time() - self._warned_at >= _CLOCK_WARNING:
+            self._warned_at = trio.current_time()
+            log.warning(
+                "block %d is far ahead of this machine's clock: is the clock right?", announcement.header.number
+            )
+
+    async def _complete(self, announcement: Announcement, peer: PeerId) -> Verdict:
+        """Complete the body of a block and have it executed."""
+        header = announcement.header
+        name = header.hash()
+        extrinsics = self._from_pool(announcement)
         if extrinsics is None:
+            if name in self._announcers:
+                self._announcers[name].append(peer)
+                return Verdict.IGNORE
+            extrinsics = await self._fetch(announcement, peer)
+        if name in self._assembled or extrinsics is None:
             return Verdict.IGNORE
         if ordered_root(extrinsics) != header.extrinsics_root:
             return Verdict.REJECT
         block = Block(header, extrinsics)
-        self._keep(block)
         try:
             self._imports_in.send_nowait(block)
         except trio.WouldBlock:
+            self._catch_up.look_at(peer)
             return Verdict.IGNORE
+        self._executing[name] = trio.Event()
+        self._keep(block)
         return Verdict.ACCEPT
 
-    def _check(self, header: Header) -> None:
-        """Check as much of a header as is possible here; execution checks it whole.
+    def _from_pool(self, announcement: Announcement) -> tuple[bytes, ...] | None:
+        """Return the body of a block if the announcement and the pool have all of it."""
+        rest = [self._pooled(name) for name in announcement.hashes]
+        found = [raw for raw in rest if raw is not None]
+        if not announcement.extrinsics or len(found) != len(rest):
+            return None
+        return (*announcement.extrinsics, *found)
 
-        Raises:
-            InvalidBlock: its author may not have made it.
-        """
+    def _pooled(self, name: Hash) -> bytes | None:
+        transaction = self._pool.get(name)
+        return None if transaction is None else transaction.prepared.raw
+
+    async def _fetch(self, announcement: Announcement, peer: PeerId) -> tuple[bytes, ...] | None:
+        """Ask those who have announced a block, one after the other, for what the pool lacks of it."""
+        name = announcement.header.hash()
+        announcers = self._announcers[name] = [peer]
         try:
-            state = self._chain.database.state_at(header.parent_hash)
-        except (UnknownBlock, StatePruned):
-            self._chain.consensus.check_seal(header)
-        else:
-            self._chain.consensus.check(header, state)
+            for asked in range(_ANNOUNCERS):
+                if asked >= len(announcers):
+                    break
+                extrinsics = await self._fetch_from(announcement, announcers[asked])
+                if extrinsics is not None or name in self._assembled:
+                    return extrinsics
+        finally:
+            del self._announcers[name]
+        self._catch_up.look_at(peer)
+        return None
 
-    def _is_flood(self, header: Header) -> bool:
-        """Count the blocks of an author and slot; tell whether there are too many."""
-        claim = b"".join(item.payload for item in header.digest[:2])
-        count = self._announced[claim] = self._announced.pop(claim, 0) + 1
-        if len(self._announced) > _SLOTS_KEPT:
-            self._announced.popitem(last=False)
-        return count > _ANNOUNCED_A_SLOT
-
-    async def _body(self, announcement: Announcement, peer: PeerId) -> tuple[bytes, ...] | None:
-        """Complete a body from the pool, and from the peer what the pool lacks; None if the peer does not help."""
+    async def _fetch_from(self, announcement: Announcement, peer: PeerId) -> tuple[bytes, ...] | None:
+        """Ask one peer for what the pool lacks of a block; None if that does not help."""
+        header = announcement.header
         known = {name: self._pooled(name) for name in announcement.hashes}
         lacking = tuple(name for name, raw in known.items() if raw is None)
-        if announcement.extrinsics and not lacking:
-            return (*announcement.extrinsics, *(raw for raw in known.values() if raw is not None))
-        request = BodyRequest(announcement.header.hash(), lacking if announcement.extrinsics else ())
+        request = BodyRequest(header.hash(), lacking if announcement.extrinsics else ())
         try:
-            answer = await self._network.request(peer, BODY.code, request.encode(), deadline=_DEADLINE)
+            answer = await self._network.request(peer, BODY.code, request.encode(), deadline=_BODY_DEADLINE)
             fetched = decode_extrinsics(answer)
         except NetworkError as error:
-            log.debug("the body of block %d did not come: %s", announcement.header.number, error)
+            log.debug("the body of block %d did not come: %s", header.number, error)
             return None
         except MessageError as error:
             self._network.report(peer, Misbehaviour.BAD_RESPONSE, str(error))
@@ -171,16 +227,12 @@ class BlockExchange:
         if not announcement.extrinsics:
             return fetched
         by_hash = {extrinsic_hash(raw): raw for raw in fetched}
-        found = [known[name] or by_hash.get(name) for name in announcement.hashes]
-        rest = [raw for raw in found if raw is not None]
-        if len(rest) != len(found):
-            self._network.report(peer, Misbehaviour.BAD_RESPONSE, "extrinsics that were not asked for")
+        rest = [known[name] or by_hash.get(name) for name in announcement.hashes]
+        found = [raw for raw in rest if raw is not None]
+        if len(found) != len(rest):
+            self._network.report(peer, Misbehaviour.BAD_RESPONSE, "not the extrinsics that were asked for")
             return None
-        return (*announcement.extrinsics, *rest)
-
-    def _pooled(self, name: Hash) -> bytes | None:
-        transaction = self._pool.get(name)
-        return None if transaction is None else transaction.prepared.raw
+        return (*announcement.extrinsics, *found)
 
     def _keep(self, block: Block) -> None:
         self._assembled[block.header.hash()] = block
@@ -189,15 +241,33 @@ class BlockExchange:
 
     async def run(self) -> None:
         """Execute what has been announced, until cancelled."""
-        async for block in self._imports:
-            header = block.header
-            await self._writer.verify(block)
-            try:
-                await self._writer.import_block(block)
-            except UnknownParent:
-                self._catch_up.look()
-            except TooOld as error:
-                log.debug("an announced block is too old: %s", error)
-            except InvalidBlock as error:
-                # Whoever passed it on has not executed it either: the author alone is to blame.
-                log.warning("block %d %s is invalid: %s", header.number, to_hex(header.hash())[:10], error)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._wait_for_slots)
+            async for block in self._imports:
+                try:
+                    await self._import(block)
+                finally:
+                    self._executing.pop(block.header.hash()).set()
+
+    async def _import(self, block: Block) -> None:
+        header = block.header
+        await self._writer.verify(block)
+        try:
+            await self._writer.import_block(block)
+        except UnknownParent:
+            self._catch_up.look()
+        except TooOld as error:
+            log.debug("an announced block is too old: %s", error)
+        except InvalidBlock as error:
+            # Whoever passed it on has not executed it either: the author alone is to blame.
+            tell_invalid(header, error)
+        except StorageError:
+            raise
+        except Exception:
+            log.exception("block %d %s cannot be executed", header.number, to_hex(header.hash())[:10])
+
+    async def _wait_for_slots(self) -> None:
+        """Take blocks up again when their slots have begun."""
+        async for announcement, peer, due in self._early:
+            await trio.sleep_until(due)
+            await self._take(announcement, peer)

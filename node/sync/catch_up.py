@@ -3,6 +3,10 @@
 Three steps run at once, each a bounded number of blocks ahead of the next: asking the peer, checking signatures,
 executing. What was executed is on disk, so catching up goes on from there after a restart, and with another peer when
 one fails.
+
+How can it be attacked? A peer may say that it is ahead and is not: it is asked in its turn like every other, an attempt
+that brings nothing new for a while ends, and each failure doubles the time until the peer is asked again. Only a head
+that moves counts as catching up, so a peer cannot keep an author from its turns.
 """
 
 import logging
@@ -18,32 +22,39 @@ from node.chain_writer import ChainWriter
 from node.sync.messages import BLOCKS, MAX_BLOCKS, BlocksRequest, MessageError, decode_blocks
 from node.sync.peers import PeerStates
 from p2p.network import Misbehaviour, Network, NetworkError, PeerId
-from runtime.header import Block
-from runtime.interface.errors import InvalidBlock
+from runtime.header import Block, Header
+from runtime.interface.errors import BlockFault, InvalidBlock
 from runtime.primitives import BlockNumber, BlockRef, Hash, to_hex
+from storage.errors import StorageError
 
 log = logging.getLogger(__name__)
 
 _TICK: Final = 5.0
-"""Seconds after which peers are looked at again, whether something was heard of them or not."""
-_DEADLINE: Final = 15.0
-_USELESS: Final = 20.0
-_TOO_OLD: Final = 600.0
+"""Seconds after which a peer is asked for what it has, in case that announcements were lost."""
+_ANSWER_DEADLINE: Final = 15.0
+_LOOK_DEADLINE: Final = 5.0
+_PATIENCE: Final = 20.0
+"""Seconds without a new block after which an attempt ends."""
+_LOOKS_WAITING: Final = 32
+_DISAGREEMENTS: Final = frozenset({BlockFault.STATE_ROOT, BlockFault.BAD_DIGEST})
 _ANSWERS_AHEAD: Final = 1
 _BLOCKS_AHEAD: Final = 4
+_WARNING_INTERVAL: Final = 600.0
 _PROGRESS: Final = 5.0
 """Seconds between two lines of the log."""
 
 
 @dataclass(slots=True)
-class _Progress:
-    """How far one attempt has come."""
+class _Attempt:
+    """What has come of catching up with one peer."""
 
     peer: PeerId
     began_at: float
     told_at: float
     blocks: int = 0
-    useless_for: float = 0.0
+    shown: BlockRef | None = None
+    """The last block that the peer has given."""
+    has_failed: bool = False
 
 
 class CatchUp:
@@ -76,22 +87,35 @@ class CatchUp:
         self._on_change = on_change
         self._bell = Bell()
         self._asked = 0
+        self._to_look_at: dict[PeerId, None] = {}
+        self._look = Bell()
         self.is_active = False
+        """Whether the head is moving because of this."""
+        self.has_settled = False
+        """Whether we have been level with all peers since the first one came."""
+        self._warned_at = float("-inf")
 
     def look(self) -> None:
-        """Look at the peers: one may be ahead."""
+        """Look at what the peers have said: one may be ahead."""
         self._bell.ring()
+
+    def look_at(self, peer: PeerId) -> None:
+        """Ask a peer what it has: it may be ahead."""
+        if len(self._to_look_at) < _LOOKS_WAITING:
+            self._to_look_at[peer] = None
+            self._look.ring()
 
     async def run(self) -> None:
         """Catch up whenever a peer is ahead, until cancelled."""
-        while True:
-            with trio.move_on_after(_TICK) as silence:
-                await self._bell.wait()
-            if silence.cancelled_caught:
-                await self._ask_the_next()
-            while (peer := self._ahead()) is not None:
-                await self._from(peer)
-            self._set_active(False)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._look_forever)
+            while True:
+                with trio.move_on_after(_TICK):
+                    await self._bell.wait()
+                while (peer := self._ahead()) is not None:
+                    await self._from(peer)
+                    self._set_active(False)
+                self.has_settled = self.has_settled or len(self._peers) > 0
 
     def _set_active(self, is_active: bool) -> None:
         if is_active is not self.is_active:
@@ -99,30 +123,44 @@ class CatchUp:
             self._on_change(is_active)
 
     def _ahead(self) -> PeerId | None:
-        """Return the peer with the highest block that we lack, if there is one worth asking.
+        """Return the peer with blocks that we lack that was asked longest ago, if there is one worth asking.
 
-        It need not be higher than ours: of two branches the heavier one wins.
+        They need not be higher than ours: of two branches the heavier one wins.
         """
         final, now = self._chain.snapshot.finalized.number, trio.current_time()
         ahead = [
-            (state.best.number, peer)
+            (state.asked, peer)
             for peer, state in self._peers
-            if state.best.number > final and state.useless_until <= now and self._lacks(state.best.hash)
+            if state.useless_until <= now and (self._lacks(state.best, final) or self._lacks(state.latest, final))
         ]
-        return max(ahead)[1] if ahead else None
+        return min(ahead)[1] if ahead else None
 
-    def _lacks(self, block: Hash) -> bool:
-        return not self._chain.knows(block) and self._chain.fault_of(block) is None
+    def _lacks(self, block: BlockRef, final: BlockNumber) -> bool:
+        return block.number > final and not self._chain.knows(block.hash) and not self._chain.is_known_bad(block.hash)
 
-    async def _ask_the_next(self) -> None:
-        """Ask one peer after the other whether it has more than we know of: announcements may be lost."""
+    # Finding out who is ahead.
+
+    async def _look_forever(self) -> None:
+        """Ask one peer after the other what it has, those first who seem to be ahead."""
+        while True:
+            with trio.move_on_after(_TICK):
+                await self._look.wait()
+            waiting = list(self._to_look_at) or self._next_peer()
+            self._to_look_at.clear()
+            for peer in waiting:
+                await self._look_at(peer)
+            if waiting:
+                self.look()
+
+    def _next_peer(self) -> list[PeerId]:
         peers = [peer for peer, _ in self._peers]
-        if not peers:
-            return
         self._asked += 1
-        peer = peers[self._asked % len(peers)]
+        return [peers[self._asked % len(peers)]] if peers else []
+
+    async def _look_at(self, peer: PeerId) -> None:
+        """Ask a peer for the first block that it has and we do not."""
         try:
-            blocks = await self._request(peer, self._locator())
+            blocks = await self._request(peer, self._locator(), most=MAX_BLOCKS, deadline=_LOOK_DEADLINE)
         except NetworkError as error:
             log.debug("%s does not say what it has: %s", peer, error)
         except MessageError as error:
@@ -131,116 +169,17 @@ class CatchUp:
             for block in blocks[-1:]:
                 self._peers.has_block(peer, BlockRef(block.header.number, block.header.hash()))
 
-    async def _from(self, peer: PeerId) -> None:
-        """Take what a peer has, until it has nothing more or fails us."""
-        before = self._chain.snapshot.best
-        progress = _Progress(peer, trio.current_time(), trio.current_time())
-        answers_in, answers = trio.open_memory_channel[list[Block]](_ANSWERS_AHEAD)
-        checked_in, checked = trio.open_memory_channel[Block](_BLOCKS_AHEAD)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._ask, progress, answers_in)
-            nursery.start_soon(self._verify, answers, checked_in)
-            await self._execute(progress, checked)
-            nursery.cancel_scope.cancel()
-        if self.is_active and progress.blocks:
-            best, seconds = self._chain.snapshot.best, trio.current_time() - progress.began_at
-            name = to_hex(best.hash)[:10]
-            log.info("caught up to block %d %s: %d blocks in %.1f s", best.number, name, progress.blocks, seconds)
-        if self._chain.snapshot.best == before and not progress.useless_for:
-            progress.useless_for = _USELESS
-        state = self._peers.find(peer)
-        if state is not None and progress.useless_for:
-            state.useless_until = trio.current_time() + progress.useless_for
-
-    async def _ask(self, progress: _Progress, answers: trio.MemorySendChannel[list[Block]]) -> None:
-        """Ask for block after block, up to an empty answer."""
-        locator = self._locator()
-        async with answers:
-            while True:
-                try:
-                    blocks = await self._request(progress.peer, locator)
-                except NetworkError as error:
-                    log.debug("catching up with %s failed: %s", progress.peer, error)
-                    progress.useless_for = _USELESS
-                    return
-                except MessageError as error:
-                    self._network.report(progress.peer, Misbehaviour.BAD_RESPONSE, str(error))
-                    progress.useless_for = _USELESS
-                    return
-                if not blocks:
-                    return
-                await answers.send(blocks)
-                locator = (blocks[-1].header.hash(),)
-
-    async def _request(self, peer: PeerId, locator: tuple[Hash, ...]) -> list[Block]:
+    async def _request(self, peer: PeerId, locator: tuple[Hash, ...], *, most: int, deadline: float) -> list[Block]:
         """Ask a peer for the blocks that follow a place.
 
         Raises:
             NetworkError: there is no answer.
             MessageError: it is not one to what was asked.
         """
-        request = BlocksRequest(locator, MAX_BLOCKS).encode()
-        blocks = decode_blocks(await self._network.request(peer, BLOCKS.code, request, deadline=_DEADLINE))
+        request = BlocksRequest(locator, most).encode()
+        blocks = decode_blocks(await self._network.request(peer, BLOCKS.code, request, deadline=deadline))
         _check_links(blocks, locator)
         return blocks
-
-    async def _verify(
-        self, answers: trio.MemoryReceiveChannel[list[Block]], checked: trio.MemorySendChannel[Block]
-    ) -> None:
-        """Check signatures while blocks before are executed."""
-        async with answers, checked:
-            async for blocks in answers:
-                for block in blocks:
-                    if not self._chain.knows(block.header.hash()):
-                        await self._writer.verify(block)
-                    await checked.send(block)
-
-    async def _execute(self, progress: _Progress, checked: trio.MemoryReceiveChannel[Block]) -> None:
-        async with checked:
-            async for block in checked:
-                try:
-                    if not await self._is_due(block):
-                        progress.useless_for = _USELESS
-                        return
-                    imported = await self._writer.import_block(block)
-                except InvalidBlock as error:
-                    self._network.report(progress.peer, Misbehaviour.BAD_BLOCK, str(error))
-                    log.warning("block %d of %s is invalid: %s", block.header.number, progress.peer, error)
-                    progress.useless_for = _TOO_OLD
-                    return
-                except TooOld as error:
-                    log.warning("the chain of %s cannot be followed: %s", progress.peer, error)
-                    progress.useless_for = _TOO_OLD
-                    return
-                except UnknownParent as error:
-                    self._network.report(progress.peer, Misbehaviour.BAD_RESPONSE, str(error))
-                    progress.useless_for = _USELESS
-                    return
-                if imported.is_new:
-                    self._count(progress, block)
-
-    async def _is_due(self, block: Block) -> bool:
-        """Wait for the time of a block; tell whether it comes soon.
-
-        Raises:
-            InvalidBlock: its header does not say when.
-        """
-        wait = self._chain.consensus.wait(block.header, self._clock())
-        if wait is None:
-            return False
-        await trio.sleep(wait / 1_000)
-        return True
-
-    def _count(self, progress: _Progress, block: Block) -> None:
-        """One more block; more than a few are worth being told of."""
-        progress.blocks += 1
-        if progress.blocks == _BLOCKS_AHEAD:
-            self._set_active(True)
-        now = trio.current_time()
-        if now - progress.told_at >= _PROGRESS:
-            progress.told_at = now
-            rate = progress.blocks / (now - progress.began_at)
-            log.info("catching up: block %d of %d, %.1f a second", block.header.number, self._peers.highest, rate)
 
     def _locator(self) -> tuple[Hash, ...]:
         """Name blocks of our best chain, newest first, with growing gaps down to block 0."""
@@ -254,6 +193,134 @@ class CatchUp:
             number = BlockNumber(max(0, number - gap))
         found = [database.hash_at(BlockNumber(number)) for number in (*numbers, 0)]
         return tuple(block for block in found if block is not None)
+
+    # Catching up with one.
+
+    async def _from(self, peer: PeerId) -> None:
+        """Take what a peer has, until it has nothing more or fails us."""
+        now = trio.current_time()
+        attempt, before = _Attempt(peer, now, now), self._chain.snapshot.best
+        state = self._peers.find(peer)
+        if state is not None:
+            self._asked += 1
+            state.asked = self._asked
+        answers_in, answers = trio.open_memory_channel[list[Block]](_ANSWERS_AHEAD)
+        checked_in, checked = trio.open_memory_channel[Block](_BLOCKS_AHEAD)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._ask, attempt, answers_in)
+            nursery.start_soon(self._verify, answers, checked_in)
+            await self._execute(attempt, checked)
+            nursery.cancel_scope.cancel()
+        best = self._chain.snapshot.best
+        if self.is_active:
+            seconds, name = trio.current_time() - attempt.began_at, to_hex(best.hash)[:10]
+            log.info("caught up to block %d %s: %d blocks in %.1f s", best.number, name, attempt.blocks, seconds)
+        if state is not None:
+            if best.number > before.number:
+                state.failures = 0
+            if not attempt.has_failed:
+                state.best = state.latest = attempt.shown or best
+            if best == before or attempt.has_failed:
+                state.fail(trio.current_time())
+
+    async def _ask(self, attempt: _Attempt, answers: trio.MemorySendChannel[list[Block]]) -> None:
+        """Ask for block after block, up to an empty answer."""
+        locator = self._locator()
+        async with answers:
+            while True:
+                try:
+                    blocks = await self._request(attempt.peer, locator, most=MAX_BLOCKS, deadline=_ANSWER_DEADLINE)
+                except NetworkError as error:
+                    log.debug("catching up with %s failed: %s", attempt.peer, error)
+                    attempt.has_failed = True
+                    return
+                except MessageError as error:
+                    self._network.report(attempt.peer, Misbehaviour.BAD_RESPONSE, str(error))
+                    attempt.has_failed = True
+                    return
+                if not blocks:
+                    return
+                last = blocks[-1].header
+                attempt.shown = BlockRef(last.number, last.hash())
+                await answers.send(blocks)
+                locator = (last.hash(),)
+
+    async def _verify(
+        self, answers: trio.MemoryReceiveChannel[list[Block]], checked: trio.MemorySendChannel[Block]
+    ) -> None:
+        """Check signatures while blocks before are executed."""
+        async with answers, checked:
+            async for blocks in answers:
+                for block in blocks:
+                    if not self._chain.knows(block.header.hash()):
+                        await self._writer.verify(block)
+                    await checked.send(block)
+
+    async def _execute(self, attempt: _Attempt, checked: trio.MemoryReceiveChannel[Block]) -> None:
+        """Import what has been checked, while something new comes often enough."""
+        new_at = trio.current_time()
+        async with checked:
+            while True:
+                try:
+                    with trio.fail_at(new_at + _PATIENCE):
+                        block = await checked.receive()
+                except trio.EndOfChannel:
+                    return
+                except trio.TooSlowError:
+                    log.debug("%s has given nothing new for %.0f s", attempt.peer, _PATIENCE)
+                    attempt.has_failed = True
+                    return
+                is_new = await self._import(attempt, block)
+                if is_new is None:
+                    attempt.has_failed = True
+                    return
+                if is_new:
+                    new_at = trio.current_time()
+                    self._count(attempt, block)
+
+    async def _import(self, attempt: _Attempt, block: Block) -> bool | None:
+        """Import a block; tell whether it was new, or None if this peer leads nowhere."""
+        try:
+            wait = self._chain.consensus.wait(block.header, self._clock())
+            if wait is None:
+                return None
+            await trio.sleep(wait / 1_000)
+            imported = await self._writer.import_block(block)
+        except InvalidBlock as error:
+            is_body = error.fault is BlockFault.EXTRINSICS_ROOT
+            misbehaviour = Misbehaviour.BAD_RESPONSE if is_body else Misbehaviour.BAD_BLOCK
+            self._network.report(attempt.peer, misbehaviour, str(error))
+            tell_invalid(block.header, error)
+        except TooOld as error:
+            if trio.current_time() - self._warned_at >= _WARNING_INTERVAL:
+                self._warned_at = trio.current_time()
+                log.warning("the chain of %s cannot be followed: %s", attempt.peer, error)
+        except UnknownParent as error:
+            log.debug("catching up with %s failed: %s", attempt.peer, error)
+        except StorageError:
+            raise
+        except Exception:
+            log.exception("block %d of %s cannot be executed", block.header.number, attempt.peer)
+        else:
+            if imported.head is not None and attempt.blocks >= _BLOCKS_AHEAD:
+                self._set_active(True)
+            return imported.is_new
+        return None
+
+    def _count(self, attempt: _Attempt, block: Block) -> None:
+        """One more block; more than a few are worth being told of."""
+        attempt.blocks += 1
+        now = trio.current_time()
+        if now - attempt.told_at >= _PROGRESS:
+            attempt.told_at = now
+            rate = attempt.blocks / (now - attempt.began_at)
+            log.info("catching up: block %d of %d, %.1f a second", block.header.number, self._peers.highest, rate)
+
+
+def tell_invalid(header: Header, fault: InvalidBlock) -> None:
+    """Log that a block is invalid, as a warning where it may be this machine that is wrong."""
+    level = logging.WARNING if fault.fault in _DISAGREEMENTS else logging.INFO
+    log.log(level, "block %d %s is invalid: %s", header.number, to_hex(header.hash())[:10], fault)
 
 
 def _check_links(blocks: list[Block], locator: tuple[Hash, ...]) -> None:

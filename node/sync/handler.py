@@ -21,6 +21,7 @@ from node.sync.votes import VoteExchange
 from p2p.network import Misbehaviour, Network, PeerId, PeerInfo, Refuse, Topic, Verdict
 from pallets.finality.votes import Vote
 from runtime.header import Block, Header
+from storage.errors import StorageError
 
 if TYPE_CHECKING:
     # libp2p brings old stubs of trio, which lack the name `trio.TaskStatus`.
@@ -46,8 +47,16 @@ class PeerHandler:
         on_catching_up: Callable[[bool], None],
         on_header: Callable[[Header], None],
         votes: "Callable[[Network], VoteExchange] | None",
+        *,
+        takes_blocks: bool,
     ) -> None:
-        """Take the parts; `clock` gives the time in milliseconds since the Unix epoch."""
+        """Take the parts; `clock` gives the time in milliseconds since the Unix epoch.
+
+        A node that alone makes the blocks of its chain takes none (`takes_blocks`).
+        """
+        self._takes_blocks = takes_blocks
+        self._broken: StorageError | None = None
+        self._breaks = trio.Event()
         self._chain = chain
         self._network = network
         self.peers = PeerStates()
@@ -64,13 +73,25 @@ class PeerHandler:
         """Keep up with the peers until cancelled."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self._run_network)
-            nursery.start_soon(self.catch_up.run)
+            nursery.start_soon(self._end_when_broken)
+            if self._takes_blocks:
+                nursery.start_soon(self.catch_up.run)
             nursery.start_soon(self._blocks.run)
             nursery.start_soon(self._transactions.run)
             nursery.start_soon(self._compare_pools)
 
     async def _run_network(self, task_status: "TaskStatus[None]") -> None:
         await self._network.run(self, task_status=task_status)
+
+    async def _end_when_broken(self) -> None:
+        """Let a failure of the database end the node: the network survives whatever its handlers raise."""
+        await self._breaks.wait()
+        assert self._broken is not None
+        raise self._broken
+
+    def _break(self, error: StorageError) -> None:
+        self._broken = self._broken or error
+        self._breaks.set()
 
     def announce(self, block: Block) -> None:
         """Tell everybody of a block that we have made."""
@@ -119,12 +140,15 @@ class PeerHandler:
 
     async def on_gossip(self, topic: Topic, payload: bytes, from_peer: PeerId) -> Verdict:
         """Judge what a peer passes on."""
-        if topic is Topic.BLOCKS:
-            return await self._blocks.on_gossip(payload, from_peer)
-        if topic is Topic.TRANSACTIONS:
-            return await self._transactions.on_gossip(payload)
-        if self._votes is not None:
-            return await self._votes.on_gossip(payload, from_peer)
+        try:
+            if topic is Topic.BLOCKS and self._takes_blocks:
+                return await self._blocks.on_gossip(payload, from_peer)
+            if topic is Topic.TRANSACTIONS:
+                return await self._transactions.on_gossip(payload)
+            if topic is Topic.VOTES and self._votes is not None:
+                return await self._votes.on_gossip(payload, from_peer)
+        except StorageError as error:
+            self._break(error)
         return Verdict.IGNORE
 
     async def on_request(self, peer: PeerId, kind: int, payload: bytes) -> bytes:
@@ -134,3 +158,6 @@ class PeerHandler:
         except MessageError as error:
             self._network.report(peer, Misbehaviour.BAD_MESSAGE, str(error))
             raise Refuse(str(error)) from None
+        except StorageError as error:
+            self._break(error)
+            raise Refuse("the database has failed") from None

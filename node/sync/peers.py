@@ -2,23 +2,41 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from node.sync.messages import Handshake
 from p2p.network import PeerId
 from runtime.primitives import BlockRef
 
+_USELESS: Final = 10.0
+"""Seconds after a first failure; each further one doubles them."""
+_MOST_USELESS: Final = 600.0
+
 
 @dataclass(slots=True)
 class PeerState:
-    """One peer: its best block as far as we know, and until when it is of no use for catching up (trio's clock)."""
+    """One peer: the highest block that it has shown and the latest one, and how catching up with it went.
+
+    A peer that has switched to another branch may be at a lower block than before.
+
+    `asked` counts up from attempt to attempt with any peer; until `useless_until`, by trio's clock, there is no other.
+    """
 
     best: BlockRef
+    latest: BlockRef
     finalized: BlockRef
+    asked: int = 0
+    failures: int = 0
     useless_until: float = float("-inf")
+
+    def fail(self, now: float) -> None:
+        """Note that an attempt has led nowhere."""
+        self.useless_until = now + min(_MOST_USELESS, _USELESS * 2.0 ** min(self.failures, 16))
+        self.failures += 1
 
 
 class PeerStates:
-    """The states of the connected peers, in the order in which they came."""
+    """The states of the connected peers, in the order in which they came; any thread may look."""
 
     def __init__(self) -> None:
         """Start alone."""
@@ -34,7 +52,7 @@ class PeerStates:
 
     def add(self, peer: PeerId, handshake: Handshake) -> None:
         """A peer has introduced itself."""
-        self._states[peer] = PeerState(handshake.best, handshake.finalized)
+        self._states[peer] = PeerState(handshake.best, handshake.best, handshake.finalized)
 
     def remove(self, peer: PeerId) -> None:
         """A peer has gone."""
@@ -48,9 +66,11 @@ class PeerStates:
         """A peer has shown that it has a block, and that it was among its best ones a moment ago."""
         state = self._states.get(peer)
         if state is not None:
-            state.best = block
+            state.latest = block
+            if block.number > state.best.number:
+                state.best = block
 
     @property
     def highest(self) -> int:
         """Return the height of the highest block that a peer has told of, 0 without peers."""
-        return max((state.best.number for state in self._states.values()), default=0)
+        return max((state.best.number for state in tuple(self._states.values())), default=0)

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 _MAX_BATCH: Final = 4_096
 _DEADLINE: Final = 10.0
+_MOST_FETCHED: Final = 8_192
 _INTERVAL: Final = 15.0
 """Seconds between two comparisons of the pool with that of a peer; each time with the next one."""
 _FALSE: Final = frozenset(
@@ -97,10 +98,11 @@ class TransactionExchange:
     async def compare(self, peer: PeerId) -> None:
         """Take what a peer has in its pool and we lack."""
         try:
-            answer = await self._network.request(peer, POOL.code, b"", deadline=_DEADLINE)
-            lacking = [name for name in split_hashes(answer) if self._pool.get(name) is None]
-            for at in range(0, len(lacking), MAX_ASKED):
-                await self._fetch(peer, lacking[at : at + MAX_ASKED])
+            with trio.move_on_after(2 * _DEADLINE):
+                answer = await self._network.request(peer, POOL.code, b"", deadline=_DEADLINE)
+                lacking = [name for name in split_hashes(answer) if self._pool.get(name) is None][:_MOST_FETCHED]
+                for at in range(0, len(lacking), MAX_ASKED):
+                    await self._fetch(peer, lacking[at : at + MAX_ASKED])
         except NetworkError as error:
             log.debug("comparing pools with %s failed: %s", peer, error)
         except MessageError as error:

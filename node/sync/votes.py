@@ -62,7 +62,7 @@ class VoteExchange:
             votes = decode_votes(payload)
         except ScaleError:
             return Verdict.REJECT
-        state = self._chain.database.state_at(self._chain.snapshot.best.hash)
+        state = self._chain.snapshot.state
         is_news = False
         for vote in votes:
             # A clock may be ahead of ours by a bit.

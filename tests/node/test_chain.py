@@ -10,12 +10,12 @@ from pallets.matrix_factorization.storage import MODEL, RATINGS
 from pallets.matrix_factorization.view import derive_view
 from pallets.producers.claim import AUTHOR_ENGINE
 from pallets.timestamp.pallet import NOW
-from runtime.executive import BASE_EXTRINSIC_WEIGHT
-from runtime.extrinsic import Extrinsic
+from runtime.executive import BASE_EXTRINSIC_WEIGHT, check_signature
+from runtime.extrinsic import Extrinsic, Signature
 from runtime.header import DigestItem, DigestKind
 from runtime.interface.errors import InvalidBlock, InvalidReason, InvalidTransaction
 from runtime.interface.weights import MICROSECOND
-from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef
+from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef, Hash
 from storage.chain_db import RevertError, StatePruned, UnknownBlock
 from storage.columns import FINALIZED
 from storage.records import encode_finalized
@@ -104,6 +104,25 @@ def test_what_does_not_fit_is_left_for_later_with_all_that_follows_of_its_accoun
     assert built.refused == ()
     later = node.build(transactions[2], transactions[3])
     assert names(node, later) == ["Alice", "Alice"]
+
+
+def test_when_a_block_takes_no_more_new_accounts_it_looks_at_none() -> None:
+    node = NodeChain(small_spec(limits=replace(LIMITS, new_accounts=2)))
+    node.block(("Alice", submit_rating(0, 5)))
+    new = node.transactions(*((name, submit_rating(0, 1)) for name in ("Bob", "Charlie", "Dave", "Eve", "Bob")))
+    [old] = node.transactions(("Alice", submit_rating(1, 5)))
+    looked_at: list[Hash] = []
+
+    def check(extrinsic: Hash, signature: Signature, payload: bytes) -> bool:
+        looked_at.append(extrinsic)
+        return check_signature(extrinsic, signature, payload)
+
+    node.time += 1_000
+    built = node.chain.build([*new, old], node.template(node.time), check)
+    bob, charlie, dave, _, bob_again = new
+    assert built.head.block.extrinsics[1:] == tuple(taken.prepared.raw for taken in (bob, charlie, bob_again, old))
+    assert looked_at == [taken.prepared.hash for taken in (bob, charlie, dave, bob_again, old)]
+    assert built.refused == ()
 
 
 def test_a_full_block_looks_at_no_more_transactions() -> None:

@@ -117,14 +117,14 @@ def test_a_block_without_its_parent_is_not_taken() -> None:
     assert not us.chain.knows(theirs[1].header.hash())
 
 
-def test_a_branch_from_below_what_can_be_undone_is_too_old() -> None:
+def test_what_is_not_final_can_be_undone_however_little_is_kept() -> None:
     us, they = RingNode(pruning=2), RingNode()
     for slot in range(1, 6):
         us.block(slot)
-    theirs = they.block(2)
-    with pytest.raises(TooOld) as caught:
-        us.take(theirs)
-    assert str(caught.value) == (f"block 1 (0x{theirs.header.hash().hex()}) leaves the best chain below block 3")
+    for slot in range(2, 9):
+        us.take(they.block(slot))
+    assert us.chain.snapshot.best == they.chain.snapshot.best
+    assert us.model.digest() == they.model.digest()
 
 
 def test_invalid_blocks_are_remembered_and_change_nothing() -> None:
@@ -146,11 +146,55 @@ def test_invalid_blocks_are_remembered_and_change_nothing() -> None:
             with pytest.raises(InvalidBlock) as caught:
                 us.take(block)
             assert str(caught.value).startswith(message)
-        assert us.chain.fault_of(bad.hash()) is not None
+        # A body that is not the header's says nothing of the block.
+        assert us.chain.is_known_bad(bad.hash()) is not message.startswith("ExtrinsicsRootMismatch")
         assert not us.chain.knows(bad.hash())
     assert us.chain.snapshot is before
     us.take(*theirs)
     assert us.head == they.head
+
+
+def test_a_false_body_does_not_spoil_the_block() -> None:
+    _, theirs, us, they = forked()
+    with pytest.raises(InvalidBlock, match=r"^ExtrinsicsRootMismatch: "):
+        us.take(Block(theirs[0].header, theirs[0].extrinsics[:1]))
+    us.take(*theirs)
+    assert us.head == they.head
+
+
+def test_block_0_is_not_taken_from_others() -> None:
+    header = replace(RingNode().block(1).header, number=BlockNumber(0))
+    with pytest.raises(InvalidBlock, match=r"^WrongNumber: block 0 is where the chain begins$"):
+        RingNode().take(Block(header, ()))
+
+
+def test_side_blocks_that_memory_has_dropped_are_executed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.forks.MOST_KEPT", 1)
+    _, theirs, us, they = forked()
+    us.take(*theirs)
+    assert us.chain.snapshot.best == they.chain.snapshot.best
+    assert us.model.digest() == they.model.digest()
+
+
+def test_headers_are_checked_before_their_bodies_are_here() -> None:
+    ours, theirs, us, _ = forked()
+    us.chain.check_header(theirs[0].header)
+    with pytest.raises(UnknownParent):
+        us.chain.check_header(theirs[1].header)
+    us.take(theirs[0])
+    us.chain.check_header(theirs[1].header)
+    with pytest.raises(InvalidBlock, match=r"^BadSeal: "):
+        us.chain.check_header(replace(theirs[1].header, state_root=ZERO_HASH))
+    author = BY_ACCOUNT[theirs[1].header.digest[1].payload]
+    wrong = seal(replace(unsealed(theirs[1].header), number=BlockNumber(77)), us.chain.genesis, author)
+    with pytest.raises(InvalidBlock, match=r"^WrongNumber: block 77 follows block 2$"):
+        us.chain.check_header(wrong)
+    for slot in range(6, 16):
+        us.block(slot)
+    late = RingNode()
+    late.take(*us_first(), ours[0])
+    with pytest.raises(TooOld):
+        us.chain.check_header(late.block(9).header)
 
 
 def test_it_is_nobody_elses_turn() -> None:

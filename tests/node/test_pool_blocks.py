@@ -65,6 +65,14 @@ class TestBlocks:
         assert after.asked == [account("a")]
         assert ready(pool) == [valid("a", 1), valid("b", 0)]
 
+    def test_nobody_is_named_or_looked_up_for_a_block_of_its_own_transactions(self) -> None:
+        pool = TransactionPool()
+        add_all(pool, valid("a", 0), valid("b", 0))
+        after, named = nonces(), iter([account("a"), account("b")])
+        block(pool, 1, [valid("a", 0)], after, accounts=named)
+        assert after.asked == []
+        assert list(named) == [account("a"), account("b")]
+
     def test_a_future_in_a_block_leaves_with_what_the_chain_has_passed(self) -> None:
         pool = TransactionPool()
         add_all(pool, valid("a", 1), valid("a", 2), valid("a", 3))

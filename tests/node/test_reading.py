@@ -110,6 +110,29 @@ def test_a_block_without_ratings_shares_what_is_prepared_and_any_other_does_not(
     assert is_shared()
 
 
+def test_who_was_asked_about_at_the_last_head_is_expected_at_the_next() -> None:
+    node = NodeChain()
+    queries = ModelQueries(node.chain)
+    alice, bob, charlie = ACCOUNTS[:3]
+
+    def next_block(rating: int) -> None:
+        node.block(("Alice", submit_rating(0, rating)), ("Bob", submit_rating(1, rating)))
+        assert not queries.is_prepared([alice])
+        queries.predict(alice, 0, None)
+
+    next_block(1)
+    assert not queries.is_prepared([bob])
+    queries.predict_batch([bob], [0], None)
+    next_block(2)
+    assert queries.is_prepared([bob])
+    assert not queries.is_prepared([charlie])
+    next_block(3)
+    assert not queries.is_prepared([bob]), "nobody has asked about him again"
+    queries.predict(bob, 1, None)
+    next_block(4)
+    assert queries.predict(bob, 1, None) == ModelQueries(node.chain).predict(bob, 1, None)
+
+
 def test_a_head_that_has_moved_is_followed_though_nobody_told() -> None:
     node = NodeChain()
     queries = ModelQueries(node.chain)

@@ -236,11 +236,14 @@ def test_an_announcement_whose_body_never_comes() -> None:
             if slot > slot_at(world.now() - 300, SLOT):
                 sealed = seal(fields, chain.genesis, author)
                 liar.network.publish(Topic.BLOCKS, Announcement(sealed, (), (blake2b_256(b"x"),)).encode())
+                published.append(sealed.hash())
                 return
             await trio.sleep(0.05)
 
+    published: list[Hash] = []
     world = world_with()
     play(world, story)
+    assert len(published) == 1
 
 
 def test_transactions_that_are_good_nowhere() -> None:

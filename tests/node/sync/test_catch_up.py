@@ -1,0 +1,163 @@
+"""Catching up among peers that lie, stall and dribble: the honest one is heard in the end, and soon."""
+
+from collections.abc import Awaitable, Callable
+from itertools import pairwise
+
+import pytest
+import trio
+
+from node.sync.messages import BlocksRequest, encode_blocks
+from p2p.network import Misbehaviour, PeerGone, PeerId, TimedOut
+from runtime.header import encode_body
+from runtime.primitives import BlockNumber
+from tests.node.sync.peers import Exchange, answers_of, in_virtual_time, until
+from tests.support.ring_nodes import RingNode
+from tests.support.small_chain import submit_rating
+
+EVIL, HONEST = PeerId("evil"), PeerId("honest")
+
+
+def ahead(blocks: int, known: int = 0) -> tuple[RingNode, RingNode]:
+    """A node that has the first blocks of another's chain."""
+    us, they = RingNode(), RingNode()
+    for slot in range(1, blocks + 1):
+        block = they.block(slot, ("Alice", submit_rating(slot % 8, 1 + slot % 5)))
+        if slot <= known:
+            us.take(block)
+    return us, they
+
+
+def until_level(exchange: Exchange, they: RingNode, seconds: float, *peers: str) -> float:
+    """Run until we have the other's head; how long it took in virtual time."""
+    took = []
+
+    async def main() -> None:
+        for name in peers:
+            is_honest = name == "honest"
+            exchange.meet(name, they.chain.snapshot.best.number if is_honest else 2**32 - 1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(exchange.catch_up.run)
+            took.append(await until(lambda: exchange.node.head == they.head, seconds))
+            nursery.cancel_scope.cancel()
+
+    in_virtual_time(main)
+    return took[0]
+
+
+def test_one_peer_is_ahead() -> None:
+    us, they = ahead(40)
+
+    async def honest(_peer: PeerId, kind: int, payload: bytes, _deadline: float) -> bytes:
+        return await answers_of(they, kind, payload)
+
+    exchange = Exchange(us, honest)
+    assert until_level(exchange, they, 10.0, "honest") < 10.0
+    assert us.model.digest() == they.model.digest()
+    assert exchange.network.reports == []
+    # It was noticed that we were behind, and that we are no more.
+    assert exchange.changes[0] is True
+
+
+def dribbling(they: RingNode) -> Callable[[PeerId, int, bytes, float], Awaitable[bytes]]:
+    """One block that everybody knows every 14.9 s, from the one that says it is ahead."""
+
+    async def answer(peer: PeerId, kind: int, payload: bytes, deadline: float) -> bytes:
+        if peer == HONEST:
+            return await answers_of(they, kind, payload)
+        await trio.sleep(14.9)
+        if deadline < 14.9:
+            raise TimedOut("too slow")
+        request, database = BlocksRequest.decode(payload), they.chain.database
+        header = database.header(request.locator[0])
+        number = header.number if len(request.locator) == 1 and header is not None else 0
+        name = database.hash_at(BlockNumber(number + 1))
+        block = None if name is None else database.block(name)
+        return encode_blocks([] if block is None else [(block.header.encode(), encode_body(block.extrinsics))])
+
+    return answer
+
+
+def test_a_peer_that_dribbles_what_is_known_does_not_hold_us() -> None:
+    us, they = ahead(35, known=30)
+    exchange = Exchange(us, dribbling(they))
+    assert until_level(exchange, they, 60.0, "evil", "honest") <= 30.0
+
+
+def test_peers_that_answer_late_and_empty_are_asked_once_each_before_the_honest_one() -> None:
+    us, they = ahead(20)
+
+    async def answer(peer: PeerId, kind: int, payload: bytes, _deadline: float) -> bytes:
+        if peer == HONEST:
+            return await answers_of(they, kind, payload)
+        await trio.sleep(14.9)
+        return encode_blocks([])
+
+    exchange = Exchange(us, answer)
+    assert until_level(exchange, they, 90.0, "a", "b", "c", "honest") <= 60.0
+
+
+@pytest.mark.parametrize("error", [TimedOut("slow"), PeerGone("gone")])
+def test_a_peer_that_fails_is_asked_more_rarely_each_time(error: Exception) -> None:
+    us = RingNode()
+
+    async def fail(_peer: PeerId, _kind: int, _payload: bytes, _deadline: float) -> bytes:
+        raise error
+
+    exchange = Exchange(us, fail)
+    times: list[float] = []
+
+    async def main() -> None:
+        exchange.meet("evil", 99)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(exchange.catch_up.run)
+            while trio.current_time() < 600:
+                state = exchange.peers.find(EVIL)
+                assert state is not None
+                if not times or state.failures > len(times):
+                    times.append(trio.current_time())
+                await trio.sleep(0.5)
+            nursery.cancel_scope.cancel()
+
+    in_virtual_time(main)
+    gaps = [later - earlier for earlier, later in pairwise(times[1:])]
+    assert gaps == sorted(gaps)
+    assert len(times) < 10
+    assert exchange.changes == []
+
+
+def test_a_body_that_is_not_the_headers_is_the_peers_fault_and_the_block_stays_good() -> None:
+    us, they = ahead(5)
+
+    async def answer(peer: PeerId, kind: int, payload: bytes, _deadline: float) -> bytes:
+        if peer == HONEST:
+            return await answers_of(they, kind, payload)
+        name = they.chain.database.hash_at(BlockNumber(1))
+        assert name is not None
+        block = they.chain.database.block(name)
+        assert block is not None
+        return encode_blocks([(block.header.encode(), encode_body(block.extrinsics[:1]))])
+
+    exchange = Exchange(us, answer)
+    until_level(exchange, they, 60.0, "evil", "honest")
+    assert set(exchange.network.reports) == {(EVIL, Misbehaviour.BAD_RESPONSE)}
+
+
+def test_a_lost_announcement_is_made_up_for_by_asking() -> None:
+    us, they = ahead(3, known=3)
+    they.block(4)
+
+    async def honest(_peer: PeerId, kind: int, payload: bytes, _deadline: float) -> bytes:
+        return await answers_of(they, kind, payload)
+
+    exchange = Exchange(us, honest)
+
+    async def main() -> None:
+        exchange.meet("honest", 3, us.head)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(exchange.catch_up.run)
+            await until(lambda: us.head == they.head, 12.0)
+            nursery.cancel_scope.cancel()
+
+    in_virtual_time(main)
+    # One block is no catching up that anybody has to be told of.
+    assert exchange.changes == []
