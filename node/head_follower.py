@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from node.chain import Chain, EnteredBlock, NewHead
 from node.model_queries import model_summary
@@ -19,6 +20,9 @@ from runtime.primitives import AccountId, BlockNumber, BlockRef, Hash, Nonce, to
 log = logging.getLogger(__name__)
 
 Notify = Callable[[NodeEvent], None]
+
+_MOST_RELAYED: Final = 1_024
+"""Transactions of one retracted block that are passed on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +53,20 @@ class HeadFollower:
     `prepare` is for the thread of the chain, right after the change; all else is for the main loop's.
     """
 
-    def __init__(self, chain: Chain, pool: TransactionPool, signatures: VerifiedSignatures, notify: Notify) -> None:
-        """Take who is to be told."""
+    def __init__(
+        self,
+        chain: Chain,
+        pool: TransactionPool,
+        signatures: VerifiedSignatures,
+        notify: Notify,
+        relay: Callable[[bytes], None] = lambda _raw: None,
+    ) -> None:
+        """Take who is to be told; `relay` passes transactions on that have come back to the pool."""
         self._chain = chain
         self._pool = pool
         self._signatures = signatures
         self._notify = notify
+        self._relay = relay
         self._final = chain.snapshot.finalized.number
         self.is_quiet = False
         """Whether blocks are old news, of which the log needs no line each."""
@@ -70,6 +82,9 @@ class HeadFollower:
         """The best chain has changed."""
         for block, transactions in news.returning:
             self._pool.on_retracted(block, transactions)
+            # Those who have never seen the block do not have them, and this node may have no turn any more.
+            for transaction in transactions[:_MOST_RELAYED]:
+                self._relay(transaction.prepared.raw)
         for entered in news.entered:
             # Who signed is looked at only if the pool did not have all of them.
             self._pool.on_block(entered.block.ref, entered.hashes, entered.nonce, _signers(entered.transactions))

@@ -82,7 +82,7 @@ class Node:
         if chain.spec.sealing is Sealing.RING:
             self._voting = Voting(chain, producer, clock)
         signatures = VerifiedSignatures()
-        self._follower = HeadFollower(chain, pool, signatures, notify)
+        self._follower = HeadFollower(chain, pool, signatures, notify, self._relay)
         self._writer = ChainWriter(chain, executor, signatures, self._follower, self._on_block)
         self._intake = Intake(chain, pool, executor, signatures, self._has_ready)
         self._settled_at = float("inf")
