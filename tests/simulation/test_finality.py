@@ -6,18 +6,27 @@ import pytest
 import trio
 
 from node.inbox import Submission
-from node.sync.messages import KINDS
-from pallets.finality.voters import current_voters
+from node.ring import seal, unsealed
+from node.sync.messages import KINDS, Announcement
+from node.sync.votes import decode_votes, encode_votes
+from node.vote_pool import VotePool
+from node.voting import Step, sign_vote
+from node.witness import Witness
+from p2p.network import Network, Topic
+from pallets.finality.storage import VoterSet
+from pallets.finality.voters import current_voters, put_voters, wanted
+from pallets.finality.votes import CheckpointId
 from pallets.producers.calls import join_call
 from pallets.producers.config import Rules
 from pallets.producers.storage import BARRED, RING
 from runtime.crypto import KeyPair
 from runtime.extrinsic import IMMORTAL, sign_extrinsic
+from runtime.interface.context import Context
 from runtime.primitives import BlockNumber, Hash
 from runtime.work import find_nonce, join_prefix
 from tests.simulation.faults import Crash, Fault, Partition, random_faults
 from tests.simulation.nodes import MEMBERS, SimulatedNode, all_on_one_chain, simulated, spec_of
-from tests.simulation.world import World, seeds
+from tests.simulation.world import SimulationFailed, World, seeds
 
 pytestmark = pytest.mark.full
 
@@ -179,7 +188,7 @@ def newcomer(world: World, index: int) -> Newcomer:
 def ring_and_voters(world: World, index: int) -> tuple[set[int], set[int]]:
     """Return the ring and the voters by the numbers of their nodes."""
     node = newcomer(world, index)
-    state = node.chain.database.state_at(node.best.hash)
+    state = node.chain.snapshot.state
     numbers = {pair.public: number for number, pair in enumerate(MEMBERS)}
     ring = {numbers[account] for account in RING.get(state)}
     return ring, {numbers[account] for account in current_voters(state).voters}
@@ -226,9 +235,110 @@ def test_a_voter_who_has_lost_its_disk_signs_nothing_that_contradicts_it() -> No
         world.disk(3).lose()
         history.reached.pop(3)
 
-    def nobody_is_barred(world: World) -> None:
-        for node in simulated(world):
-            assert list(BARRED.items(node.chain.database.state_at(node.best.hash))) == []
-
     faults = [Fault(59.0, Crash(3, 5.0))]
     world.run(150.0, faults, story=story, at_end=[all_on_one_chain, everybody_is_up_to_date, nobody_is_barred])
+
+
+# Those who contradict themselves
+
+
+class Twin(SimulatedNode):
+    """Runs with a key that another node has too."""
+
+    def key(self) -> KeyPair | None:
+        return MEMBERS[3]
+
+
+def nobody_is_barred(world: World) -> None:
+    for node in simulated(world):
+        assert list(BARRED.items(node.chain.snapshot.state)) == []
+
+
+def test_the_same_key_on_two_nodes_does_no_harm() -> None:
+    history = History()
+    spec = replace(spec_of(4), rules=RULES)
+
+    def make(world: World, index: int) -> SimulatedNode:
+        return SimulatedNode(world, index, spec) if index < 4 else Twin(world, index, spec)
+
+    world = World(8, make, nodes=4, kinds=KINDS, invariants=[history.check])
+    late = world.add_place()
+
+    async def story(world: World) -> None:
+        world.crash(late)
+        await trio.sleep(60)
+        await world.start(late)
+
+    world.run(160.0, story=story, at_end=[all_on_one_chain, everybody_is_up_to_date, nobody_is_barred])
+    authors = [
+        event for event in world.trace if event[1] == "publish" and event[2] == late and event[3] != "transactions"
+    ]
+    assert authors == [], "it has made no block and given no vote"
+
+
+class DoubleAuthor(SimulatedNode):
+    """Announces two blocks in each of its slots, and votes twice."""
+
+    async def run(self, network: Network) -> None:
+        publish = network.publish
+
+        def twice(topic: Topic, payload: bytes) -> None:
+            publish(topic, payload)
+            pair = MEMBERS[self.index]
+            if topic is Topic.BLOCKS:
+                announced = Announcement.decode(payload)
+                other = replace(unsealed(announced.header), state_root=Hash(bytes(32)))
+                publish(topic, Announcement(seal(other, self.chain.genesis, pair), announced.extrinsics, ()).encode())
+            elif topic is Topic.VOTES:
+                (vote,) = decode_votes(payload)
+                step = Step(vote.source, CheckpointId(vote.target.epoch, Hash(bytes(32))))
+                publish(topic, encode_votes((sign_vote(step, pair, self.chain.genesis),), 0))
+
+        network.publish = twice  # type: ignore[method-assign]
+        await super().run(network)
+
+
+@pytest.mark.parametrize("topic", [Topic.BLOCKS, Topic.VOTES])
+def test_who_contradicts_itself_is_reported_by_whoever_sees_it(topic: Topic, monkeypatch: pytest.MonkeyPatch) -> None:
+    if topic is Topic.BLOCKS:
+        monkeypatch.setattr(VotePool, "evidence", lambda _pool: [])
+    else:
+        monkeypatch.setattr(Witness, "_twins", lambda _witness: iter(()))
+    history = History()
+    spec = replace(spec_of(4), rules=RULES)
+
+    def make(world: World, index: int) -> SimulatedNode:
+        return DoubleAuthor(world, index, spec) if index == 3 else SimulatedNode(world, index, spec)
+
+    world = World(9, make, nodes=4, kinds=KINDS, invariants=[history.check])
+
+    def is_barred_and_out(world: World) -> None:
+        for node in simulated(world)[:3]:
+            state = node.chain.snapshot.state
+            assert [account for account, _ in BARRED.items(state)] == [MEMBERS[3].public]
+            assert MEMBERS[3].public not in RING.get(state)
+            assert MEMBERS[3].public not in current_voters(state).members
+
+    world.run(10 * EPOCH_SECONDS, at_end=[is_barred_and_out, everybody_is_up_to_date])
+
+
+# Rules that are known to be broken are found out
+
+
+def test_a_quorum_of_half_makes_two_histories_final(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pallets.finality.voters.quorum", lambda voters: voters // 2)
+    world = finality_world(3, 4, History())
+    with pytest.raises(SimulationFailed, match=r"two blocks \d+ are final"):
+        world.run(120.0, [Fault(50.0, Partition(((0, 1), (2, 3)), 70.0))])
+
+
+def test_without_a_handover_a_long_partition_makes_two_histories_final(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is left on each side votes at once, as if the others had agreed to be left behind."""
+
+    def at_once(context: Context, rules: Rules) -> None:
+        put_voters(context.state, VoterSet(wanted(context.state, rules)))
+
+    monkeypatch.setattr("pallets.finality.hooks.start_handover", at_once)
+    world = finality_world(3, 4, History())
+    with pytest.raises(SimulationFailed, match=r"two blocks \d+ are final"):
+        world.run(250.0, [Fault(50.0, Partition(((0, 1), (2, 3)), 200.0))])
