@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Final
+from typing import Final, TypeAlias
 
 from node.signatures import signature_checks
 from runtime.executive import BlockHashes, SignatureCheck
@@ -11,6 +11,9 @@ from runtime.primitives import BlockNumber, Hash
 from runtime.version import RuntimeVersion
 
 THREADS: Final = 2
+
+_Waiting: TypeAlias = tuple[Block, list[Future[int | None]]]
+
 
 def checked_ahead(
     blocks: Iterable[Block], version: RuntimeVersion, block_hash: BlockHashes, check: SignatureCheck
@@ -31,21 +34,35 @@ def checked_ahead(
     def hash_of(number: BlockNumber) -> Hash | None:
         return announced.get(number) or block_hash(number)
 
+    def ready(waiting: _Waiting) -> Block:
+        block, checks = waiting
+        wait(checks)
+        return block
+
     with ThreadPoolExecutor(THREADS, thread_name_prefix="signatures") as threads:
-        previous: tuple[Block, list[Future[int | None]]] | None = None
+        source = iter(blocks)
+        waiting: _Waiting | None = None
+        failure: BaseException | None = None
         try:
-            for block in blocks:
+            while True:
+                try:
+                    block = next(source, None)
+                except BaseException as error:
+                    # The next block cannot be had; the one in hand is good nevertheless.
+                    block, failure = None, error
+                if block is None:
+                    break
                 number = block.header.number
                 announced[BlockNumber(number - 1)] = block.header.parent_hash
                 announced.pop(BlockNumber(number - 3), None)
                 checks = signature_checks(block.extrinsics, number, version, hash_of, check)
                 pending = [threads.submit(chunk) for chunk in checks]
-                if previous is not None:
-                    wait(previous[1])
-                    yield previous[0]
-                previous = block, pending
-            if previous is not None:
-                wait(previous[1])
-                yield previous[0]
+                if waiting is not None:
+                    yield ready(waiting)
+                waiting = block, pending
+            if waiting is not None:
+                yield ready(waiting)
+            if failure is not None:
+                raise failure
         finally:
             threads.shutdown(cancel_futures=True)

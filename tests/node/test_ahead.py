@@ -13,9 +13,8 @@ from runtime.executive import check_signature
 from runtime.extrinsic import Era, Signature, sign_extrinsic
 from runtime.header import Block
 from runtime.primitives import BlockNumber, Hash, Nonce
-from tests.pallets.test_construct import remark
 from tests.support.node_chain import NodeChain
-from tests.support.small_chain import PAIRS
+from tests.support.small_chain import PAIRS, remark
 
 
 def chain_of_blocks(count: int) -> tuple[NodeChain, list[Block]]:
@@ -106,8 +105,9 @@ def test_what_the_source_raises_arrives_and_no_thread_is_left() -> None:
 
     before = threading.active_count()
     walk = checked_ahead(source(), made.chain.runtime.version, made.chain.database.hash_at, VerifiedSignatures())
+    assert next(walk) == blocks[0]
     with pytest.raises(ValueError, match=r"^the file is cut$"):
-        list(walk)
+        next(walk)
     walk = checked_ahead(blocks * 3, made.chain.runtime.version, made.chain.database.hash_at, VerifiedSignatures())
     next(walk)
     walk.close()
@@ -116,9 +116,8 @@ def test_what_the_source_raises_arrives_and_no_thread_is_left() -> None:
 
 def test_collections_come_back_after_an_import() -> None:
     assert gc.isenabled()
-    with pytest.raises(KeyError), without_collections():
+    with without_collections():
         assert not gc.isenabled()
         assert gc.get_freeze_count() > 0
-        raise KeyError
     assert gc.isenabled()
     assert gc.get_freeze_count() == 0
