@@ -33,7 +33,7 @@ from runtime.scale import Reader, ScaleError
 from runtime.trie import Trie, ordered_root
 from runtime.version import RuntimeVersion
 
-# Decoding, the signature check and the nonce: what every signed extrinsic costs before its call runs.
+# Decoding, the signature check, the nonce and what keeps them: what every signed extrinsic costs beside its call.
 BASE_EXTRINSIC_WEIGHT = 70 * MICROSECOND
 
 _NOBODY = bytes(ACCOUNT_LENGTH)
@@ -415,6 +415,11 @@ class BlockExecution:
         """Tell whether not even the smallest transaction fits any more."""
         limits = self._runtime.limits
         return self._meter.weight + BASE_EXTRINSIC_WEIGHT > limits.weight or self._meter.length >= limits.length
+
+    @property
+    def weight(self) -> int:
+        """Return what the block's transactions have been charged so far, in picoseconds."""
+        return self._meter.weight
 
     @property
     def extrinsics(self) -> int:
