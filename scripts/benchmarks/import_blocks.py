@@ -15,10 +15,12 @@ import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Final
 
+from benchmarks.common.calibration import calibrate
 from benchmarks.common.suite import Results, Setting
 from benchmarks.common.timing import Stopwatch, Taken, summary
 from node.ahead import checked_ahead
@@ -172,15 +174,17 @@ def _measure(setting: Setting, name: str, ratings: Sequence[Rating], directory: 
     store = LevelDbStore(directory / "imported")
     try:
         chain = Chain.open(spec(), store, state_pruning=256)
-        segments = _import(chain, file, -(-blocks // SEGMENTS))
+        segments = _import(chain, file, blocks)
         digest = chain.snapshot.model.digest().hex()
         assert chain.snapshot.model.record.ratings == len(ratings), "all ratings are new"
     finally:
         store.close()
     start = _start(directory / "imported", digest)
-    cpu, wall = sum(one.cpu for one in segments), sum(one.wall for one in segments)
+    taken = [segment.taken for segment in segments]
+    cpu, wall = sum(one.cpu for one in taken), sum(one.wall for one in taken)
     rate = len(ratings) / cpu
-    share = setting.calibration.share(rate)
+    # In signature checks, each segment by those around it: what else the machine does meanwhile changes both.
+    share = len(ratings) / sum(segment.checks for segment in segments)
     setting.say(
         f"{name}: {len(ratings):,} ratings in {blocks} blocks, {rate:,.0f} a CPU second "
         f"({share:.0%} of the bare signature rate), {len(ratings) / wall:,.0f} a second of wall"
@@ -191,8 +195,8 @@ def _measure(setting: Setting, name: str, ratings: Sequence[Rating], directory: 
         "ratingsPerCpuSecond": rate,
         "shareOfSignatureRate": share,
         "ratingsPerWallSecond": len(ratings) / wall,
-        "segment": summary(segments, len(ratings) // len(segments)),
-        "segments": [{"cpuSeconds": one.cpu, "wallSeconds": one.wall} for one in segments],
+        "segment": summary(taken, len(ratings) // len(taken)),
+        "segments": [{"cpuSeconds": s.taken.cpu, "wallSeconds": s.taken.wall, "checks": s.checks} for s in segments],
         "bytesOnDisk": sum(path.stat().st_size for path in (directory / "imported").iterdir()),
         "mostMemoryBytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         * (1 if sys.platform == "darwin" else 1024),
@@ -202,22 +206,30 @@ def _measure(setting: Setting, name: str, ratings: Sequence[Rating], directory: 
     }
 
 
-def _import(chain: Chain, file: Path, blocks_a_segment: int) -> list[Taken]:
-    """Import all blocks of a file as the command does; return what each segment took."""
-    signatures, taken = VerifiedSignatures(), []
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """What some blocks took, and as how many signature checks that counts."""
+
+    taken: Taken
+    checks: float
+
+
+def _import(chain: Chain, file: Path, blocks: int) -> list[_Segment]:
+    """Import all blocks of a file as the command does, in segments of about the same number of blocks."""
+    signatures, segments = VerifiedSignatures(), []
     with file.open("rb") as stream, without_collections():
         walk = checked_ahead(read_blocks(stream), chain.runtime.version, chain.database.hash_at, signatures)
-        left = True
-        while left:
+        before = calibrate()
+        for segment in range(SEGMENTS):
             with Stopwatch() as watch:
-                for _ in range(blocks_a_segment):
-                    block = next(walk, None)
-                    if block is None:
-                        left = False
-                        break
+                for block in islice(walk, blocks * (segment + 1) // SEGMENTS - blocks * segment // SEGMENTS):
                     chain.import_block(block, signatures)
-            taken.append(watch.taken)
-    return taken
+            after = calibrate()
+            check = (before.cpu_seconds + after.cpu_seconds) / 2
+            segments.append(_Segment(watch.taken, watch.taken.cpu / check))
+            before = after
+        assert next(walk, None) is None, "all blocks are imported"
+    return segments
 
 
 def _start(directory: Path, digest: str) -> Taken:
