@@ -326,5 +326,8 @@ class Nodes:
                 if node.is_running:
                     with contextlib.suppress(AssertionError):
                         node.kill()
-        if faults and kind is None:
+        if kind is not None:
+            for node in self.started:
+                print(" ".join(node.arguments), node.log, sep="\n")
+        elif faults:
             raise faults[0]
