@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from node.chain_spec import ChainSpec, load_spec, render
+from node.chain_spec import load_spec, render
 from node.ring import read_claim
 from p2p.addresses import peer_id_from_seed
 from rpc.client import RpcClient
@@ -31,7 +31,7 @@ _PLAIN_LINES: Final = re.compile(
     r"node\.service: (mfchain .*|database .*|\d+ ratings by .*|making blocks as .*|peers reach .*|JSON-RPC at .*"
     r"|stopping on SIG.*)"
     r"|node\.sync\.handler: peer \w+(, best block \d+| is gone); \d+ peers?"
-    r"|node\.sync\.catch_up: (catching up|caught up to) .*"
+    r"|node\.sync\.catch_up: (catching up: |caught up to ).*"
     r"|node\.head_follower: (block \d+ 0x\w{8}: .*|another branch is better: .*)"
     r"|node\.node: no block in this slot: .*)"
 )
@@ -107,18 +107,6 @@ class LocalNetwork:
         bootnodes = [word for address in boot for word in ("--bootnodes", address)]
         return self.nodes.launch("--chain", self.spec, *role, *self.place(name).options, *bootnodes, *options)
 
-    def start(self, *names: str) -> list[NodeProcess]:
-        """Start nodes that dial each other, and wait until all are connected."""
-        started = []
-        for name in names:
-            boot = [self.place(other).address() for other in names if other != name]
-            started.append(self.launch(name, boot=boot))
-        for node in started:
-            node.wait_until_ready()
-        for node in started:
-            wait_for_peers(node, len(names) - 1)
-        return started
-
 
 def wait_for_peers(node: NodeProcess, count: int) -> None:
     """Wait until a node has said that it has so many peers."""
@@ -152,6 +140,13 @@ class Watchers:
     def wait_for_block(self, number: int, block: str) -> bool:
         """Wait until a block is on the best chain of all; False if one of them has gone on without it."""
         return all(has_block(client, number, block) for client in self.clients)
+
+    def wait_for_height(self, number: int) -> None:
+        """Wait until the best chain of each is so long."""
+        for client in self.clients:
+            with client.subscribe("chain_subscribeNewHeads", timeout=PATIENCE) as heads:
+                while int(heads.next()["number"], 16) < number:
+                    pass
 
     def common_head(self) -> tuple[int, str]:
         """The highest block that is on the best chains of all."""
@@ -202,7 +197,3 @@ def check_readable(node: NodeProcess) -> None:
     assert odd == [], node.log
     blocks = [match[0] for line in lines if (match := _BLOCK_LINE.search(line)) is not None]
     assert len(blocks) == len(set(blocks)), node.log
-
-
-def spec_of(network: LocalNetwork) -> ChainSpec:
-    return load_spec(str(network.spec))
