@@ -55,6 +55,10 @@ class Forger:
     def block(self, client: RpcClient) -> Block:
         """A good block on top of the node's head, in the next turn of the third."""
         self.follow(client)
+        return self.next_block()
+
+    def next_block(self) -> Block:
+        """The same on top of the copy's head, which stays where it is."""
         slot = self.copy.slot + 1
         while (GENESIS_SLOT + slot) % 3 != 2:
             slot += 1
@@ -80,6 +84,7 @@ class Stage:
     forger: Forger
     puppets: Child
     attacker: Child
+    joined: list["Puppet"] = field(default_factory=list)
     _seeds: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def attack(self, name: str) -> object:
@@ -102,6 +107,7 @@ class Stage:
             answers=told,
         )
         self.puppets.wait("peer", seed=seed)
+        self.joined.append(puppet)
         return puppet
 
     def check_honest(self) -> None:
@@ -149,12 +155,21 @@ class Puppet:
         assert len(self.scores()) == 1
 
     def leave(self) -> None:
+        """Go, and wait until the attacked node has noticed, if it had not turned it out."""
         self.stage.puppets.do("leave", seed=self.seed)
         assert self.stage.victim.command.err.match(re.compile(f"peer {self.peer} is gone")) is not None
 
 
+@pytest.fixture
+def stage(nodes_and_attackers: Stage) -> Iterator[Stage]:
+    yield nodes_and_attackers
+    for puppet in nodes_and_attackers.joined:
+        puppet.leave()
+    nodes_and_attackers.joined.clear()
+
+
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def nodes_and_attackers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     directory = tmp_path_factory.mktemp("attacks")
     children: list[Child] = []
     with Nodes(directory / "temporary") as nodes:
@@ -236,7 +251,6 @@ def test_garbage_is_no_announcement(stage: Stage) -> None:
     puppet.publish("blocks", b"\xc1" * 50)
     puppet.wait_for_score(f"bad message (a false message on {topic})", -20)
     stage.check_honest()
-    puppet.leave()
 
 
 def wrong_seal(forger: Forger, block: Block) -> Block:
@@ -269,7 +283,6 @@ def test_a_false_announcement_goes_no_further(stage: Stage, forge: Any) -> None:
     puppet.wait_for_score(f"bad message (a false message on /mfchain/{stage.genesis.hex()}/blocks/1)", -20)
     assert stage.client.call("chain_getHeader", "0x" + block.header.hash().hex()) is None
     stage.check_honest()
-    puppet.leave()
 
 
 def test_the_author_of_an_invalid_block_is_to_blame_for_it(stage: Stage) -> None:
@@ -288,7 +301,6 @@ def test_the_author_of_an_invalid_block_is_to_blame_for_it(stage: Stage) -> None
     # Who brings it again knows better.
     puppet.publish("blocks", Announcement(block.header, block.extrinsics, ()).encode())
     puppet.wait_for_score(f"bad message (a false message on /mfchain/{stage.genesis.hex()}/blocks/1)", -20)
-    puppet.leave()
 
 
 def test_a_block_of_times_to_come_is_forgotten(stage: Stage) -> None:
@@ -302,7 +314,6 @@ def test_a_block_of_times_to_come_is_forgotten(stage: Stage) -> None:
     puppet.wait_for_score(f"bad message (a false message on /mfchain/{stage.genesis.hex()}/blocks/1)", -20)
     assert stage.client.call("chain_getHeader", "0x" + far.header.hash().hex()) is None
     stage.check_honest()
-    puppet.leave()
 
 
 def transaction(stage: Stage, nonce: int, item: int = 0, *, forged: bool = False) -> bytes:
@@ -333,7 +344,6 @@ def test_false_transactions_are_refused(stage: Stage, false: str) -> None:
     puppet.publish("transactions", batch)
     puppet.wait_for_score(f"bad message (a false message on /mfchain/{stage.genesis.hex()}/transactions/1)", -20)
     stage.check_honest()
-    puppet.leave()
 
 
 def test_a_transaction_that_is_merely_late_is_nobodys_fault(stage: Stage) -> None:
@@ -343,7 +353,6 @@ def test_a_transaction_that_is_merely_late_is_nobodys_fault(stage: Stage) -> Non
     puppet.publish("transactions", join([transaction(stage, nonce)]))
     puppet.publish("transactions", b"\xff")
     puppet.wait_for_score(f"bad message (a false message on /mfchain/{stage.genesis.hex()}/transactions/1)", -20)
-    puppet.leave()
 
 
 @pytest.mark.parametrize(
@@ -361,7 +370,6 @@ def test_garbage_requests_are_refused(stage: Stage, kind: Any, payload: bytes, w
     assert (answer["error"], answer["message"]) == ("Refused", why)
     puppet.wait_for_score(f"bad message ({why})", -20)
     stage.check_honest()
-    puppet.leave()
 
 
 def test_peers_that_never_deliver_hold_up_nobody(stage: Stage) -> None:
@@ -375,15 +383,12 @@ def test_peers_that_never_deliver_hold_up_nobody(stage: Stage) -> None:
     assert found is not None
     assert found[1] in [liar.peer for liar in liars]
     stage.check_honest()
-    for liar in liars:
-        liar.leave()
 
 
 def test_a_peer_that_has_nothing_of_what_it_claims_is_useless(stage: Stage) -> None:
     puppet = stage.puppet(best=NOWHERE, answers={BLOCKS.code: encode_blocks([])})
     puppet.wait_for_score("useless (it says that it is ahead, and has no blocks for us)", -2)
     stage.check_honest()
-    puppet.leave()
 
 
 def as_answer(*blocks: Block) -> bytes:
@@ -397,11 +402,12 @@ def test_blocks_that_follow_nothing_are_a_bad_answer(stage: Stage) -> None:
     why = f"block {loose.header.number} of an answer does not follow what it should"
     puppet.wait_for_score(f"bad response ({why})", -25)
     stage.check_honest()
-    puppet.leave()
 
 
 def test_who_brings_invalid_blocks_is_turned_out(stage: Stage) -> None:
-    block = stage.forger.sealed(stage.forger.block(stage.client), state_root=Hash(bytes(32)))
+    # It follows block 0, which is in every question.
+    fresh = Forger(RingNode(stage.forger.copy.spec))
+    block = fresh.sealed(fresh.next_block(), state_root=Hash(bytes(32)))
     puppet = stage.puppet(best=NOWHERE, answers={BLOCKS.code: as_answer(block)})
     stage.puppets.wait("gone", seed=puppet.seed)
     (blame,) = puppet.scores()

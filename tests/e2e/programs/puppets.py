@@ -33,7 +33,7 @@ class Puppet:
             bootnodes=(command["address"],),
             mdns=False,
             # It comes back only if it is told to.
-            timing=Timing(dial_backoff=600.0, dial_backoff_limit=600.0),
+            timing=Timing(dial_backoff=600.0, dial_backoff_limit=600.0, handler=600.0),
             out_peers=1,
             kinds=KINDS,
         )
