@@ -22,6 +22,8 @@ from rpc.cli import app
 from rpc.client import RpcClient
 
 PATIENCE: Final = 60.0
+STARTS_WITHIN: Final = 120.0
+"""Several processes of a test start at once, each with seconds of imports."""
 STOPS_WITHIN: Final = 5.0
 
 _SCRIPTS: Final = Path(sysconfig.get_path("scripts"))
@@ -239,7 +241,7 @@ class NodeProcess:
 
     def wait_until_ready(self) -> None:
         """Wait until the node says where it serves, and then that it can."""
-        found = self.command.err.match(_ADDRESS)
+        found = self.command.err.match(_ADDRESS, STARTS_WITHIN)
         assert found is not None, f"the node ended with {self.command.process.wait()}:\n{self.log}"
         self.port = int(found[1])
         deadline = time.monotonic() + PATIENCE
