@@ -109,6 +109,25 @@ def test_a_rating_anywhere_is_known_everywhere_within_two_slots(three: Three) ->
             assert any(rate_within_two_slots(three, number, everywhere) for _ in range(4))
 
 
+def test_each_tells_who_and_where_it_is_and_with_whom(three: Three) -> None:
+    places = [three.network.place(name) for name in RING]
+    with Watchers(*three.nodes) as everywhere:
+        assert everywhere.ask("system_localPeerId") == [place.peer for place in places]
+        assert everywhere.ask("system_localListenAddresses") == [[place.address()] for place in places]
+        health = {"peers": 2, "isSyncing": False, "shouldHavePeers": True}
+        assert everywhere.agree("system_health") == health
+        for place, client, told in zip(places, everywhere.clients, everywhere.ask("system_peers"), strict=True):
+            assert {peer["peerId"] for peer in told} == {other.peer for other in places} - {place.peer}
+            assert {peer["roles"] for peer in told} == {"FULL"}
+            # What a peer has told of is on the chain, or was for a moment.
+            assert all(client.call("chain_getHeader", peer["bestHash"]) for peer in told)
+        for state in everywhere.ask("system_syncState"):
+            assert state["startingBlock"] == 0
+            assert 0 < state["currentBlock"] <= state["highestBlock"]
+    for node in three.nodes:
+        assert node.request("GET", "/ready") == (200, {"ready": True})
+
+
 @pytest.mark.parametrize("way", [Way.SILENT, Way.REFUSED], ids=lambda way: way.value)
 def test_a_partition_heals(three: Three, way: Way) -> None:
     """One node is on its own, and goes on, as do the two others; afterwards all have what either side has taken."""
