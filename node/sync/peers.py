@@ -25,7 +25,6 @@ class PeerState:
     asked: int = 0
     failures: int = 0
     useless_until: float = float("-inf")
-    failures: int = 0
 
     def fail(self, now: float) -> None:
         """Note that an attempt has led nowhere."""
