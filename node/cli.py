@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from node.chain_spec import SpecError
 from node.commands import key
+from node.commands.benchmark import benchmark
 from node.commands.chain_info import chain_info
 from node.commands.export_blocks import export_blocks
 from node.commands.export_chain_spec import export_chain_spec
@@ -86,6 +87,7 @@ app.command()(chain_info)
 app.command()(export_blocks)
 app.command()(import_blocks)
 app.command()(revert)
+app.command()(benchmark)
 app.command()(purge_chain)
 
 _command = typer.main.get_command(app)

@@ -129,7 +129,8 @@ class PreparedModel:
         wanted, users = set(accounts), self._users
         if not users.lines and len(wanted) + len(self._expected) <= MOST_USERS:
             wanted |= self._expected
-        while missing := sorted(wanted - users.lines.keys()):
+        # Not as a difference of sets, which would walk through all the lines.
+        while missing := sorted(account for account in wanted if account not in users.lines):
             rows = user_rows(self._model.posteriors(missing))
             with self._lock:
                 before = users = self._users

@@ -16,6 +16,7 @@ from node.config import VERSION, NodeConfig
 from node.errors import ExitCode, NodeError, first_error
 from node.executor import ThreadExecutor
 from node.inbox import Inbox
+from node.memory import settle
 from node.node import Node
 from node.node_key import load_node_key
 from node.pool import TransactionPool
@@ -55,7 +56,9 @@ def run_node(config: NodeConfig) -> int:
         store = LevelDbStore(config.database_path)
         try:
             chain = Chain.open(config.spec, store, state_pruning=config.state_pruning)
-            return trio.run(_run, config, chain, _network(config, chain), sockets)
+            network = _network(config, chain)
+            settle()
+            return trio.run(_run, config, chain, network, sockets)
         finally:
             store.close()
     finally:

@@ -8,13 +8,13 @@ not again, whoever builds the block it gets into.
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Final
 
 import trio
 
 from node.executor import Executor
-from runtime.executive import BlockHashes, SignatureCheck, check_signature, signed_payload
+from runtime.executive import BlockHashes, SignatureCheck, SignedPayloads, check_signature
 from runtime.extrinsic import Extrinsic, Signature, extrinsic_hash
 from runtime.header import MAX_EXTRINSICS
 from runtime.interface.errors import InvalidTransaction
@@ -24,8 +24,6 @@ from runtime.version import RuntimeVersion
 
 CHUNK: Final = 125
 """Extrinsics that one thread checks at a stretch: five milliseconds."""
-
-_BIRTHS_KEPT: Final = 1_024
 
 
 class VerifiedSignatures:
@@ -87,8 +85,7 @@ def signature_checks(
         block_hash: hashes of block 0 and of those before this one; called in the threads.
         check: normally a `VerifiedSignatures`, which execution then asks.
     """
-    hash_of = lru_cache(maxsize=_BIRTHS_KEPT)(block_hash)
-    payload_of = partial(signed_payload, version)
+    payloads = SignedPayloads(version, number, block_hash)
 
     def check_chunk(first: int) -> int | None:
         for index in range(first, min(first + CHUNK, len(extrinsics))):
@@ -98,7 +95,7 @@ def signature_checks(
                 signature = extrinsic.signature
                 if signature is None:
                     continue
-                payload = payload_of(extrinsic.call, signature, number, hash_of)
+                payload = payloads.of(extrinsic.call, signature)
             except (ScaleError, InvalidTransaction):
                 return index
             if not check(extrinsic_hash(raw), signature, payload):

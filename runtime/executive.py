@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from runtime.crypto import verify
-from runtime.extrinsic import Extrinsic, Signature, extrinsic_hash, signing_payload
+from runtime.extrinsic import Era, Extrinsic, SharedPayload, Signature, extrinsic_hash
 from runtime.header import Block, DigestItem, DigestKind, Header
 from runtime.interface.calls import DecodedCall, read_arguments
 from runtime.interface.context import Context, DerivedView
@@ -28,13 +28,15 @@ from runtime.interface.storage import StateWriter
 from runtime.interface.system import DispatchInfo, System
 from runtime.interface.weights import MICROSECOND, BlockLimits, BlockMeter
 from runtime.overlay import Changes, Overlay
-from runtime.primitives import AccountId, BlockNumber, BlockRef, Hash, Nonce
+from runtime.primitives import ACCOUNT_LENGTH, AccountId, BlockNumber, BlockRef, Hash, Nonce
 from runtime.scale import Reader, ScaleError
 from runtime.trie import Trie, ordered_root
 from runtime.version import RuntimeVersion
 
-# Decoding, the signature check and the nonce: what every signed extrinsic costs before its call runs.
+# Decoding, the signature check, the nonce and what keeps them: what every signed extrinsic costs beside its call.
 BASE_EXTRINSIC_WEIGHT = 70 * MICROSECOND
+
+_NOBODY = bytes(ACCOUNT_LENGTH)
 
 SignatureCheck = Callable[[Hash, Signature, bytes], bool]
 """Tells whether a signature over a payload is good; the hash is the extrinsic's, for caches."""
@@ -48,29 +50,42 @@ def check_signature(_extrinsic: Hash, signature: Signature, payload: bytes) -> b
     return verify(signature.scheme, signature.account, payload, signature.value)
 
 
-def signed_payload(
-    version: RuntimeVersion, call: bytes, signature: Signature, number: BlockNumber, block_hash: BlockHashes
-) -> bytes:
-    """Return what `signature` must cover for the encoded `call` to be in block `number`.
+class SignedPayloads:
+    """What signatures must cover for their extrinsics to be in one block; safe to use from several threads."""
 
-    Raises:
-        InvalidTransaction: ANCIENT_BIRTH_BLOCK.
-    """
-    era = signature.era
-    genesis_hash = block_hash(BlockNumber(0))
-    assert genesis_hash is not None, "the genesis hash is never pruned"
-    birth_hash = genesis_hash if era.is_immortal else block_hash(era.birth(number))
-    if birth_hash is None:
-        raise InvalidTransaction(InvalidReason.ANCIENT_BIRTH_BLOCK)
-    return signing_payload(
-        call,
-        era,
-        signature.nonce,
-        version.spec_version,
-        version.transaction_version,
-        genesis_hash,
-        birth_hash,
-    )
+    def __init__(self, version: RuntimeVersion, number: BlockNumber, block_hash: BlockHashes) -> None:
+        """Take the runtime's version, the block's number, and the hashes of the blocks before it."""
+        self._version = version
+        self._number = number
+        self._block_hash = block_hash
+        # By era, what all its signatures cover: a block has few eras, and many signatures of each.
+        self._parts: dict[Era, SharedPayload | None] = {}
+        self._genesis_hash: Hash | None = None
+
+    def of(self, call: bytes, signature: Signature) -> bytes:
+        """Return what `signature` must cover beside and including the encoded `call`.
+
+        Raises:
+            InvalidTransaction: ANCIENT_BIRTH_BLOCK.
+        """
+        era = signature.era
+        try:
+            shared = self._parts[era]
+        except KeyError:
+            shared = self._parts[era] = self._shared(era)
+        if shared is None:
+            raise InvalidTransaction(InvalidReason.ANCIENT_BIRTH_BLOCK)
+        return shared.of(call, signature.nonce)
+
+    def _shared(self, era: Era) -> SharedPayload | None:
+        genesis_hash = self._genesis_hash or self._block_hash(BlockNumber(0))
+        assert genesis_hash is not None, "the genesis hash is never pruned"
+        self._genesis_hash = genesis_hash
+        birth_hash = genesis_hash if era.is_immortal else self._block_hash(era.birth(self._number))
+        if birth_hash is None:
+            return None
+        version = self._version
+        return SharedPayload.made(era, version.spec_version, version.transaction_version, genesis_hash, birth_hash)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +187,9 @@ class Runtime:
         if found is None:
             raise ScaleError(f"there is no call {data[1]} of pallet {data[0]}")
         pallet, call = found
+        layout = call.layout
+        if layout is not None and len(data) == layout.size + 2 and (row := layout.unpack(data, 2)) is not None:
+            return DecodedCall(pallet.name, call, row)
         reader = Reader(data)
         reader.offset = 2
         arguments = read_arguments(call, reader)
@@ -221,7 +239,8 @@ class Runtime:
                 execution.apply(self.prepare(raw))
             except InvalidTransaction as error:
                 raise InvalidBlock(BlockFault.BAD_EXTRINSIC, f"extrinsic {index}: {error.text}") from None
-        outcome = execution.finalize(trie)
+        # An extrinsic that was applied is in the block as it came, so the root is the one just compared.
+        outcome = execution.finalize(trie, header.extrinsics_root)
         ours = outcome.block.header
         if ours.digest != unsealed:
             raise InvalidBlock(BlockFault.BAD_DIGEST, "the digest is not what execution gives")
@@ -231,29 +250,32 @@ class Runtime:
         return replace(outcome, block=block)
 
 
-def _checked_account(
-    runtime: Runtime,
-    state: StateReader,
-    prepared: PreparedExtrinsic,
-    signature: Signature,
-    check: SignatureCheck,
-) -> Nonce:
-    """Check era and signature in a block whose initialized state this is; return the account's nonce.
+class _AccountCheck:
+    """Checks signers, in a block whose initialized state this is."""
 
-    Raises:
-        InvalidTransaction: ANCIENT_BIRTH_BLOCK, BAD_SIGNER, BAD_PROOF or STALE.
-    """
-    system = runtime.system
-    if not any(signature.account):
-        raise InvalidTransaction(InvalidReason.BAD_SIGNER)
-    block_hash = partial(system.block_hash, state)
-    payload = signed_payload(runtime.version, prepared.encoded_call, signature, system.number(state), block_hash)
-    if not check(prepared.hash, signature, payload):
-        raise InvalidTransaction(InvalidReason.BAD_PROOF)
-    nonce = system.nonce(state, signature.account)
-    if signature.nonce < nonce:
-        raise InvalidTransaction(InvalidReason.STALE)
-    return nonce
+    def __init__(self, runtime: Runtime, state: StateReader, number: BlockNumber, check: SignatureCheck) -> None:
+        """Take the block's number and who decides about signatures."""
+        self._system = runtime.system
+        self._state = state
+        self._check = check
+        self._payloads = SignedPayloads(runtime.version, number, partial(self._system.block_hash, state))
+
+    def nonce(self, prepared: PreparedExtrinsic, signature: Signature) -> Nonce:
+        """Check era and signature; return the account's nonce.
+
+        Raises:
+            InvalidTransaction: ANCIENT_BIRTH_BLOCK, BAD_SIGNER, BAD_PROOF or STALE.
+        """
+        account = signature.account
+        if account == _NOBODY:
+            raise InvalidTransaction(InvalidReason.BAD_SIGNER)
+        payload = self._payloads.of(prepared.encoded_call, signature)
+        if not self._check(prepared.hash, signature, payload):
+            raise InvalidTransaction(InvalidReason.BAD_PROOF)
+        nonce = self._system.nonce(self._state, account)
+        if signature.nonce < nonce:
+            raise InvalidTransaction(InvalidReason.STALE)
+        return nonce
 
 
 class TransactionValidator:
@@ -264,11 +286,11 @@ class TransactionValidator:
     ) -> None:
         """Take the state of `parent` and begin, as it were, the block after it."""
         self._runtime = runtime
-        self._check = check
         self._state = Overlay(state)
         self.number = BlockNumber(parent.number + 1)
         self._context = Context(self._state, self.number, parent.hash, runtime.empty_view)
         runtime.system.initialize(self._context)
+        self._accounts = _AccountCheck(runtime, self._state, self.number, check)
 
     def validate(self, prepared: PreparedExtrinsic) -> ValidTransaction:
         """Tell what a pool needs to know of a transaction.
@@ -279,7 +301,7 @@ class TransactionValidator:
         signature = prepared.signature
         if signature is None:
             raise InvalidTransaction(InvalidReason.UNSIGNED)
-        nonce = _checked_account(self._runtime, self._state, prepared, signature, self._check)
+        nonce = self._accounts.nonce(prepared, signature)
         meter = BlockMeter(self._runtime.limits)
         meter.check(weight=prepared.weight, length=len(prepared.raw), is_new=nonce == 0)
         prepared.call.admit(self._context, signature.account)
@@ -311,10 +333,10 @@ class BlockExecution:
     ) -> None:
         """Initialize the block: `System` first, then every pallet's hook."""
         self._runtime = runtime
-        self._check = check
         self._parent = parent
         self._overlay = Overlay(state)
         self.number = BlockNumber(parent.number + 1)
+        self._accounts = _AccountCheck(runtime, self._overlay, self.number, check)
         self._context = Context(self._overlay, self.number, parent.hash, view)
         self._context.digest.extend(digest)
         self._meter = BlockMeter(runtime.limits)
@@ -360,7 +382,7 @@ class BlockExecution:
         except DispatchFailed as error:
             raise InvalidBlock(BlockFault.BAD_EXTRINSIC, f"inherent failed: {error}") from None
         self._inherents.add(index)
-        return self._note(prepared, None)
+        return self._note(prepared, prepared.weight, None)
 
     def _apply_optional(self, prepared: PreparedExtrinsic) -> DispatchError | None:
         """Apply an unsigned extrinsic that a block may go without; an author leaves out one that fails."""
@@ -381,18 +403,18 @@ class BlockExecution:
             detail = f"{call.pallet}.{call.call.name} failed: {failure}"
             raise InvalidTransaction(InvalidReason.BAD_CALL, detail) from None
         self._optional.add(index)
-        return self._note(prepared, None)
+        return self._note(prepared, prepared.weight, None)
 
     def _apply_signed(self, prepared: PreparedExtrinsic, signature: Signature) -> DispatchError | None:
         """Apply a transaction: checks, nonce, call."""
         system, context = self._runtime.system, self._context
-        nonce = _checked_account(self._runtime, self._overlay, prepared, signature, self._check)
+        nonce = self._accounts.nonce(prepared, signature)
         if signature.nonce > nonce:
             raise InvalidTransaction(InvalidReason.FUTURE)
-        is_new, length = nonce == 0, len(prepared.raw)
-        self._meter.check(weight=prepared.weight, length=length, is_new=is_new)
+        is_new, length, weight = nonce == 0, len(prepared.raw), prepared.weight
+        self._meter.check(weight=weight, length=length, is_new=is_new)
         prepared.call.admit(context, signature.account)
-        context.enter_extrinsic(len(self._extrinsics), self._meter.room(is_new=is_new) - prepared.weight)
+        context.enter_extrinsic(len(self._extrinsics), self._meter.room(is_new=is_new) - weight)
         checkpoint = context.checkpoint()
         error: DispatchError | None = None
         try:
@@ -405,12 +427,13 @@ class BlockExecution:
             context.rollback(checkpoint)
             raise
         system.increment_nonce(context, signature.account)
-        self._meter.add(weight=prepared.weight + context.charged, length=length, is_new=is_new)
-        return self._note(prepared, error)
+        weight += context.charged
+        self._meter.add(weight=weight, length=length, is_new=is_new)
+        return self._note(prepared, weight, error)
 
-    def _note(self, prepared: PreparedExtrinsic, error: DispatchError | None) -> DispatchError | None:
-        """Record an applied extrinsic and how its call ended."""
-        info = DispatchInfo(prepared.weight + self._context.charged, prepared.call.call.dispatch_class)
+    def _note(self, prepared: PreparedExtrinsic, weight: int, error: DispatchError | None) -> DispatchError | None:
+        """Record an applied extrinsic, what it cost and how its call ended."""
+        info = DispatchInfo(weight, prepared.call.call.dispatch_class)
         self._runtime.system.note_applied(self._context, info, error)
         self._extrinsics.append(prepared.raw)
         self._errors.append(error)
@@ -428,12 +451,20 @@ class BlockExecution:
         return self._meter.weight + BASE_EXTRINSIC_WEIGHT > limits.weight or self._meter.length >= limits.length
 
     @property
+    def weight(self) -> int:
+        """Return what the block's transactions have been charged so far, in picoseconds."""
+        return self._meter.weight
+
+    @property
     def extrinsics(self) -> int:
         """Return how many extrinsics the block has so far."""
         return len(self._extrinsics)
 
-    def finalize(self, trie: Trie) -> BlockOutcome:
-        """Run the hooks at the end and compute the roots; `trie` is the parent's state trie."""
+    def finalize(self, trie: Trie, extrinsics_root: Hash | None = None) -> BlockOutcome:
+        """Run the hooks at the end and compute the roots; `trie` is the parent's state trie.
+
+        `extrinsics_root`: that of the applied extrinsics, for whoever knows it already.
+        """
         if len(self._inherents) != len(self._runtime.inherents):
             raise InvalidBlock(BlockFault.INHERENT_MISSING, "an inherent is missing")
         context = self._context
@@ -445,5 +476,6 @@ class BlockExecution:
         changes = self._overlay.changes()
         trie = trie.apply(changes)
         extrinsics = tuple(self._extrinsics)
-        header = Header(self._parent.hash, self.number, trie.root(), ordered_root(extrinsics), digest)
+        root = ordered_root(extrinsics) if extrinsics_root is None else extrinsics_root
+        header = Header(self._parent.hash, self.number, trie.root(), root, digest)
         return BlockOutcome(Block(header, extrinsics), changes, trie, context.view, tuple(self._errors))

@@ -230,6 +230,27 @@ def extrinsic_hash(raw: bytes) -> Hash:
     return blake2b_256(raw)
 
 
+@dataclass(frozen=True, slots=True)
+class SharedPayload:
+    """What the signatures of one era cover on one chain, beside the call and the nonce."""
+
+    era: bytes
+    rest: bytes
+
+    @staticmethod
+    def made(
+        era: Era, spec_version: int, transaction_version: int, genesis_hash: Hash, birth_hash: Hash
+    ) -> "SharedPayload":
+        """`birth_hash` is the hash of the block `era.birth(...)`, for the immortal era that of the genesis block."""
+        versions = spec_version.to_bytes(4, "little") + transaction_version.to_bytes(4, "little")
+        return SharedPayload(era.encode(), versions + genesis_hash + birth_hash)
+
+    def of(self, call: bytes, nonce: Nonce) -> bytes:
+        """The message that is signed: all parts, or their hash when they are longer than 256 bytes."""
+        payload = call + self.era + encode_compact(nonce) + self.rest
+        return payload if len(payload) <= _LONGEST_PLAIN_PAYLOAD else blake2b_256(payload)
+
+
 def signing_payload(
     call: bytes,
     era: Era,
@@ -239,13 +260,8 @@ def signing_payload(
     genesis_hash: Hash,
     birth_hash: Hash,
 ) -> bytes:
-    """The message that is signed: the parts below, or their hash when they are longer than 256 bytes.
-
-    `birth_hash` is the hash of the block `era.birth(...)`, for the immortal era that of the genesis block.
-    """
-    versions = spec_version.to_bytes(4, "little") + transaction_version.to_bytes(4, "little")
-    payload = call + era.encode() + encode_compact(nonce) + versions + genesis_hash + birth_hash
-    return payload if len(payload) <= _LONGEST_PLAIN_PAYLOAD else blake2b_256(payload)
+    """The message that is signed by one transaction: see `SharedPayload`."""
+    return SharedPayload.made(era, spec_version, transaction_version, genesis_hash, birth_hash).of(call, nonce)
 
 
 def sign_extrinsic(

@@ -2,56 +2,107 @@
 
 from collections.abc import Iterator
 from heapq import merge
+from typing import Any, TypeVar, final
 
 from runtime.interface.state import StateReader
+from runtime.scale import Codec
 
 Changes = list[tuple[bytes, bytes | None]]
+
+V = TypeVar("V")
+
+
+@final
+class _Entry:
+    """What stands at a key: bytes, a value, or both; each form is made of the other when somebody first asks for it.
+
+    Without a codec there is no value; without a codec and without data the key is not there.
+    """
+
+    __slots__ = ("_codec", "_data", "_value")
+
+    def __init__(self, data: bytes | None, value: Any = None, codec: Codec[Any] | None = None) -> None:
+        """Take bytes, or a value and its codec."""
+        self._data = data
+        self._value = value
+        self._codec = codec
+
+    def data(self) -> bytes | None:
+        """Return the bytes; None stands for a removed key."""
+        data = self._data
+        if data is None and self._codec is not None:
+            data = self._data = self._codec.encode(self._value)
+        return data
+
+    def value(self, codec: Codec[Any]) -> Any:
+        """Return the decoded value; None stands for a removed key."""
+        if self._codec is not codec:
+            data = self.data()
+            if data is None:
+                return None
+            self._value = codec.decode(data)
+            self._codec = codec
+        return self._value
 
 
 class Overlay:
     """A writable layer over a read-only state, with one nested layer for the extrinsic being applied.
 
-    Reads of the base are remembered: a block asks for the same keys again and again.
+    Reads of the base are remembered: a block asks for the same keys again and again. So are decoded values, and what
+    is written as a value is encoded once, at the end, however often it changes: values must not be changed in place.
     """
 
     def __init__(self, base: StateReader) -> None:
         """Start without changes."""
         self._base = base
-        self._read: dict[bytes, bytes | None] = {}
-        self._block: dict[bytes, bytes | None] = {}
-        self._extrinsic: dict[bytes, bytes | None] | None = None
+        self._read: dict[bytes, _Entry] = {}
+        self._block: dict[bytes, _Entry] = {}
+        self._extrinsic: dict[bytes, _Entry] | None = None
         # The keys of the block's layer in the order of their writes, for those who follow them.
         self._log: list[bytes] = []
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value as of now."""
-        if self._extrinsic is not None and key in self._extrinsic:
-            return self._extrinsic[key]
-        if key in self._block:
-            return self._block[key]
-        return self.base_value(key)
+        return self._entry(key).data()
+
+    def find(self, key: bytes, codec: Codec[V]) -> V | None:
+        """Return the decoded value as of now, or None."""
+        value: V | None = self._entry(key).value(codec)
+        return value
+
+    def _entry(self, key: bytes) -> _Entry:
+        entry = None if self._extrinsic is None else self._extrinsic.get(key)
+        if entry is None:
+            entry = self._block.get(key)
+        return self._base_entry(key) if entry is None else entry
+
+    def _base_entry(self, key: bytes) -> _Entry:
+        entry = self._read.get(key)
+        if entry is None:
+            entry = self._read[key] = _Entry(self._base.get(key))
+        return entry
 
     def base_value(self, key: bytes) -> bytes | None:
         """Return the value before this block."""
-        try:
-            return self._read[key]
-        except KeyError:
-            value = self._read[key] = self._base.get(key)
-            return value
+        return self._base_entry(key).data()
 
     def put(self, key: bytes, value: bytes) -> None:
         """Set a key."""
-        self._write(key, value)
+        self._write(key, _Entry(value))
+
+    def put_value(self, key: bytes, value: V, codec: Codec[V]) -> None:
+        """Set a key to a value that is encoded when its bytes are needed."""
+        self._write(key, _Entry(None, value, codec))
 
     def delete(self, key: bytes) -> None:
         """Remove a key."""
-        self._write(key, None)
+        self._write(key, _Entry(None))
 
-    def _write(self, key: bytes, value: bytes | None) -> None:
+    def _write(self, key: bytes, entry: _Entry) -> None:
         if self._extrinsic is not None:
-            self._extrinsic[key] = value
+            self._extrinsic[key] = entry
         else:
-            self._block[key] = value
+            self._block[key] = entry
             self._log.append(key)
 
     def is_touched(self, key: bytes) -> bool:
@@ -80,7 +131,7 @@ class Overlay:
         changed = {**self._block, **(self._extrinsic or {})}
         ours = sorted(key for key in changed if key.startswith(prefix) and (after is None or key > after))
         base = ((key, value) for key, value in self._base.items(prefix, after) if key not in changed)
-        written = ((key, value) for key in ours if (value := changed[key]) is not None)
+        written = ((key, value) for key in ours if (value := changed[key].data()) is not None)
         return merge(base, written)
 
     def written_since(self, position: int, prefix: bytes) -> tuple[Changes, int]:
@@ -90,9 +141,10 @@ class Overlay:
         applied has written does not count yet.
         """
         keys = sorted({key for key in self._log[position:] if key.startswith(prefix)})
-        return [(key, self._block[key]) for key in keys], len(self._log)
+        return [(key, self._block[key].data()) for key in keys], len(self._log)
 
     def changes(self) -> Changes:
         """Return what differs from the base, ascending by key; None stands for a removed key."""
         assert self._extrinsic is None, "an extrinsic is still being applied"
-        return sorted((key, value) for key, value in self._block.items() if self.base_value(key) != value)
+        written = ((key, entry.data()) for key, entry in self._block.items())
+        return sorted((key, value) for key, value in written if self.base_value(key) != value)

@@ -8,7 +8,7 @@ from runtime.primitives import BlockRef
 from runtime.trie import Trie
 from storage.blocks import block_writes
 from storage.columns import body_key, header_key, history_key, number_key, side_key, undo_key
-from storage.kv import KeyValueReader, Write
+from storage.kv import Write
 from storage.records import Undo, encode_undo
 from storage.state_db import Changes, HeadState, history_writes, replaced_by, state_writes
 
@@ -36,7 +36,7 @@ class Switch:
 
 
 def switch(
-    reader: KeyValueReader,
+    head: HeadState,
     leaving: Sequence[tuple[BlockRef, Undo]],
     entering: Sequence[ExecutedBlock],
     *,
@@ -44,7 +44,7 @@ def switch(
 ) -> Switch:
     """Let blocks leave the best chain, newest first, and others enter it, oldest first.
 
-    `reader` sees the state of the newest block that leaves, or of the first entering one's parent if none does.
+    `head` is the state of the newest block that leaves, or of the first entering one's parent if none does.
     """
     writes: list[Write] = []
     values: dict[bytes, bytes | None] = {}
@@ -53,7 +53,6 @@ def switch(
         writes += [(undo_key(ref.number), None), (number_key(ref.number), None), (side_key(ref), b"")]
         if is_archive:
             writes += [(history_key(key, ref.number), None) for key in undo]
-    head = HeadState(reader)
 
     def value(key: bytes) -> bytes | None:
         return values[key] if key in values else head.get(key)

@@ -36,6 +36,7 @@ class _View:
     """What readers see until the next write."""
 
     reader: KeyValueReader
+    state: HeadState
     head: BlockRef
     floor: BlockNumber
     finalized: BlockRef
@@ -88,7 +89,7 @@ class ChainDatabase:
             check_identity(store, identity, genesis_block.hash(), state_pruning)
         reader = store.snapshot()
         found = recover(reader, state_version)
-        view = _View(reader, found.head.block, found.head.floor, found.finalized, found.trie)
+        view = _View(reader, HeadState(reader), found.head.block, found.head.floor, found.finalized, found.trie)
         return ChainDatabase(store, view, state_pruning, keep_unfinalized=keep_unfinalized)
 
     def close(self) -> None:
@@ -103,7 +104,7 @@ class ChainDatabase:
     def head_state(self) -> tuple[BlockRef, StateReader]:
         """The best block and the state after it, from one moment."""
         view = self._view
-        return view.head, HeadState(view.reader)
+        return view.head, view.state
 
     def finalized(self) -> BlockRef:
         """The last block that cannot be taken back."""
@@ -217,7 +218,7 @@ class ChainDatabase:
             parent = executed.ref
         leaving = [self._leaving(view, BlockNumber(number)) for number in range(view.head.number, fork.number, -1)]
         undos = [(ref, self._undo.load(view.reader, ref.number)) for ref, _ in leaving]
-        done = switch(view.reader, undos, branch, is_archive=self._pruning is None)
+        done = switch(view.state, undos, branch, is_archive=self._pruning is None)
         finalized = parent if final else view.finalized
         floor = view.floor
         if self._pruning is not None:
@@ -238,7 +239,7 @@ class ChainDatabase:
         self._tries.remember(view.head.hash, view.trie)
         for executed in branch[:-1]:
             self._tries.remember(executed.ref.hash, executed.trie)
-        self._publish(_View(view.reader, parent, floor, finalized, branch[-1].trie))
+        self._publish(replace(view, head=parent, floor=floor, finalized=finalized, trie=branch[-1].trie))
         return [block for _, block in leaving]
 
     def revert_head(self) -> Block:
@@ -258,7 +259,7 @@ class ChainDatabase:
             trie = view.trie.apply(sorted(undo.items()))
             _check_root(trie, parent)
             ref = BlockRef(parent.number, parent.hash())
-            done = switch(view.reader, [(head, undo)], (), is_archive=self._pruning is None)
+            done = switch(view.state, [(head, undo)], (), is_archive=self._pruning is None)
             self._store.write([*done.writes, (HEAD, Head(ref, view.floor).encode())], sync=True)
             self._publish(replace(view, head=ref, trie=trie))
             return block
@@ -325,11 +326,12 @@ class ChainDatabase:
 
     def _publish(self, view: _View) -> None:
         """Show readers the store as it is now."""
-        self._view = replace(view, reader=self._store.snapshot())
+        reader = self._store.snapshot()
+        self._view = replace(view, reader=reader, state=HeadState(reader))
 
     def _state_at(self, view: _View, block: Hash) -> StateReader:
         if block == view.head.hash:
-            return HeadState(view.reader)
+            return view.state
         ref = _canonical(view, block)
         if self._pruning is None:
             return ArchiveState(view.reader, ref.number)

@@ -30,18 +30,31 @@ Changes = Sequence[tuple[bytes, bytes | None]]
 
 _CACHED_BYTES: Final = 64 << 20
 _ENTRY_BYTES: Final = 150
+_REMEMBERED: Final = 1 << 13
+_SHORT: Final = 1 << 11
 
 
 class HeadState:
-    """The state of the head, as it was when `reader` was taken."""
+    """The state of the head, as it was when `reader` was taken.
+
+    Short values are remembered, as many as a block may touch: what executes a block reads what it is going to replace,
+    and so does what writes it.
+    """
 
     def __init__(self, reader: KeyValueReader) -> None:
         """Read from a snapshot."""
         self._reader = reader
+        self._known: dict[bytes, bytes | None] = {}
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a storage key, or None."""
-        return self._reader.get(STATE + key)
+        try:
+            return self._known[key]
+        except KeyError:
+            value = self._reader.get(STATE + key)
+        if len(self._known) < _REMEMBERED and (value is None or len(value) <= _SHORT):
+            self._known[key] = value
+        return value
 
     def items(self, prefix: bytes, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Walk the keys that start with `prefix` and come after `after`, ascending, with their values."""

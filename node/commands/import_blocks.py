@@ -1,12 +1,13 @@
 """mfchain-node import-blocks: execute the blocks of a file on a stopped node's chain."""
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
 
+from node.ahead import checked_ahead
 from node.chain import Chain
 from node.commands.block_stream import StreamError, read_blocks
 from node.commands.common import (
@@ -22,6 +23,9 @@ from node.commands.common import (
 from node.commands.export_blocks import STANDARD
 from node.config import DEFAULT_STATE_PRUNING, database_path, parse_pruning
 from node.errors import ExitCode, NodeError
+from node.memory import without_collections
+from node.signatures import VerifiedSignatures
+from runtime.executive import SignatureCheck
 from runtime.header import Block
 from runtime.interface.errors import InvalidBlock
 from storage.leveldb import LevelDbStore
@@ -74,9 +78,12 @@ def _read(name: str) -> AbstractContextManager[BinaryIO]:
 def _import_all(chain: Chain, stream: BinaryIO, file: str) -> int:
     """Import block after block; return how many were new."""
     count = 0
+    signatures = VerifiedSignatures()
+    blocks = checked_ahead(read_blocks(stream), chain.runtime.version, chain.database.hash_at, signatures)
     try:
-        for block in read_blocks(stream):
-            count += _import(chain, block)
+        with closing(blocks), without_collections():
+            for block in blocks:
+                count += _import(chain, block, signatures)
     except StreamError as error:
         raise NodeError(ExitCode.FAILED, f"{file}: {error}; {count_of(count)} came before it") from None
     except OSError as error:
@@ -84,7 +91,7 @@ def _import_all(chain: Chain, stream: BinaryIO, file: str) -> int:
     return count
 
 
-def _import(chain: Chain, block: Block) -> bool:
+def _import(chain: Chain, block: Block, signatures: SignatureCheck) -> bool:
     """Import a block; whether it was new."""
     head, number = chain.database.head().number, block.header.number
     if number <= head:
@@ -94,7 +101,7 @@ def _import(chain: Chain, block: Block) -> bool:
     if number > head + 1:
         raise NodeError(ExitCode.FAILED, f"block {number} does not follow the best block, which is {head}")
     try:
-        chain.import_block(block)
+        chain.import_block(block, signatures)
     except InvalidBlock as error:
         raise NodeError(ExitCode.FAILED, f"block {number} is not valid: {error}") from None
     return True

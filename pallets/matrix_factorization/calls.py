@@ -8,7 +8,7 @@ from pallets.matrix_factorization import errors, events
 from pallets.matrix_factorization.config import MAX_BATCH, MAX_TITLE_BYTES, PREDICTION_FRACTION_BITS, Config
 from pallets.matrix_factorization.fixed_point import FRACTION_BITS, ONE
 from pallets.matrix_factorization.ratings import RatingListEditor
-from pallets.matrix_factorization.storage import ITEM_COUNT, ITEMS, MODEL, RATINGS, Item
+from pallets.matrix_factorization.storage import ITEM_COUNT, ITEMS, MODEL, RATINGS, Item, Model
 from pallets.matrix_factorization.view import ModelBranch
 from runtime.interface.calls import Call
 from runtime.interface.context import Context
@@ -148,12 +148,16 @@ def _rate(config: Config, context: Context, account: AccountId, ratings: Sequenc
     RATINGS.put(state, account, editor.finish())
     MODEL.put(
         state,
-        replace(
-            model,
+        Model(
+            generation=model.generation,
+            active=model.active,
+            due=model.due,
+            frozen_ratings=model.frozen_ratings,
             ratings=model.ratings + len(editor) - before.entries.size,
-            users=model.users + (before.entries.size == 0),
             drift=model.drift + editor.drift,
+            users=model.users + (before.entries.size == 0),
             last_change=context.number,
+            digest=model.digest,
         ),
     )
 

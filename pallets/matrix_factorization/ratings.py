@@ -56,6 +56,8 @@ class RatingList:
         zone = self._zone(generation)
         if zone is None:
             return 0, self.entries.size
+        if not zone.old.size:
+            return self.entries.size - zone.mark, zone.mark
         touched = np.isin(self.entries["item"], zone.old["item"])
         restored = int(np.count_nonzero(np.isin(packed(zone.old), packed(self.entries[touched]))))
         appended = int(np.count_nonzero(~touched[zone.mark :]))
@@ -105,9 +107,13 @@ class RatingListEditor:
         self._length = ratings.entries.size
         self._entries = np.empty(self._length + room, ENTRY)
         self._entries[: self._length] = ratings.entries
+        self._items = self._entries["item"]
+        self._ratings = self._entries["rating"]
         self._zones = list(ratings.zones)
         self._latest = latest
         self._active = active
+        # The item that was asked for last, and where it stands: who asks for an item goes on to change it.
+        self._found: tuple[int, int | None] = (-1, None)
         self.drift = 0
 
     def __len__(self) -> int:
@@ -117,22 +123,24 @@ class RatingListEditor:
     def get(self, item: int) -> int | None:
         """Return the rating of an item, if there is one."""
         position = self._find(item)
-        return None if position is None else int(self._entries["rating"][position])
+        return None if position is None else int(self._ratings[position])
 
     def rate(self, item: int, rating: int) -> None:
         """Set the rating of an item."""
         position = self._find(item)
-        before = None if position is None else int(self._entries["rating"][position])
+        before = None if position is None else int(self._ratings[position])
         if before == rating:
             return
         self._open_zone()
         frozen = self._frozen(item, position, before)
         if position is None:
-            self._entries[self._length] = (item, rating)
+            self._items[self._length] = item
+            self._ratings[self._length] = rating
+            self._found = (item, self._length)
             self._length += 1
         else:
             self._remember(position)
-            self._entries["rating"][position] = rating
+            self._ratings[position] = rating
         self.drift += (rating != frozen) - (before != frozen)
 
     def retract(self, item: int) -> None:
@@ -140,9 +148,10 @@ class RatingListEditor:
         position = self._find(item)
         assert position is not None, "only what is there can be retracted"
         self._open_zone()
-        before = int(self._entries["rating"][position])
+        before = int(self._ratings[position])
         frozen = self._frozen(item, position, before)
         self._remember(position)
+        self._found = (-1, None)
         hole = position
         for index, zone in enumerate(self._zones):
             if zone.mark > hole:
@@ -154,13 +163,16 @@ class RatingListEditor:
         self.drift += (frozen is not None) - (before != frozen)
 
     def finish(self) -> RatingList:
-        """Return the changed list."""
-        return RatingList(self._entries[: self._length].copy(), tuple(self._zones))
+        """Return the changed list. The editor is of no use afterwards."""
+        entries = self._entries if self._entries.size == self._length else self._entries[: self._length].copy()
+        return RatingList(entries, tuple(self._zones))
 
     def _find(self, item: int) -> int | None:
         """Return where an item stands."""
-        found = np.flatnonzero(self._entries["item"][: self._length] == item)
-        return int(found[0]) if found.size else None
+        if self._found[0] != item:
+            places = (self._items[: self._length] == item).nonzero()[0]
+            self._found = (item, int(places[0]) if places.size else None)
+        return self._found[1]
 
     def _open_zone(self) -> None:
         """Begin the zone of the latest generation with the first change, and drop what nothing asks for any more."""
@@ -171,9 +183,10 @@ class RatingListEditor:
     def _frozen(self, item: int, position: int | None, before: int | None) -> int | None:
         """Return the rating of an item at the latest freeze."""
         zone = self._zones[-1]
-        old = zone.old["rating"][zone.old["item"] == item]
-        if old.size:
-            return int(old[0])
+        if zone.old.size:
+            old = zone.old["rating"][zone.old["item"] == item]
+            if old.size:
+                return int(old[0])
         return before if position is not None and position < zone.mark else None
 
     def _remember(self, position: int) -> None:

@@ -14,7 +14,20 @@ from runtime.interface.errors import (
 from runtime.interface.events import Event
 from runtime.interface.system import DispatchInfo
 from runtime.interface.weights import DispatchClass
-from runtime.scale import ACCOUNT_ID, H256, U8, Array, Codec, Compact, Enum, Field, Struct, Variant, variant
+from runtime.scale import (
+    ACCOUNT_ID,
+    H256,
+    U8,
+    Array,
+    Codec,
+    Compact,
+    Enum,
+    Field,
+    Struct,
+    Variant,
+    encode_compact,
+    variant,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +120,15 @@ EXTRINSIC_SUCCESS = Event(
     (Field("dispatch_info", DISPATCH_INFO, "DispatchInfo"),),
     "An extrinsic completed.",
 )
+_SUCCESS_START = EXTRINSIC_SUCCESS.encode(record_info(DispatchInfo(0, DispatchClass.NORMAL)))[:2]
+_SUCCESS_ENDS = {kind: DISPATCH_INFO.encode(record_info(DispatchInfo(0, kind)))[1:] for kind in DispatchClass}
+
+
+def encode_success(info: DispatchInfo) -> bytes:
+    """Encode ExtrinsicSuccess: of all its parts only the weight varies, and a block has thousands."""
+    return _SUCCESS_START + encode_compact(info.weight) + _SUCCESS_ENDS[info.dispatch_class]
+
+
 EXTRINSIC_FAILED = Event(
     PALLET,
     INDEX,

@@ -4,8 +4,8 @@ from pallets.system.calls import CALLS
 from pallets.system.events import (
     EVENTS,
     EXTRINSIC_FAILED,
-    EXTRINSIC_SUCCESS,
     NEW_ACCOUNT,
+    encode_success,
     record_error,
     record_info,
 )
@@ -78,7 +78,7 @@ class System:
     def note_applied(self, context: Context, info: DispatchInfo, error: DispatchError | None) -> None:
         """Deposit the event that ends an extrinsic."""
         if error is None:
-            context.deposit(EXTRINSIC_SUCCESS, record_info(info))
+            context.deposit_encoded(encode_success(info))
         else:
             context.deposit(EXTRINSIC_FAILED, record_error(error), record_info(info))
 

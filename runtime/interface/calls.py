@@ -1,13 +1,13 @@
 """Calls: what an extrinsic asks of a pallet."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from runtime.interface.context import Context
 from runtime.interface.origin import Origin
 from runtime.interface.weights import DispatchClass
 from runtime.primitives import AccountId
-from runtime.scale import Field, Reader
+from runtime.scale import Field, FixedLayout, Reader, layout_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,11 @@ class Call:
     docs: str
     dispatch_class: DispatchClass = DispatchClass.NORMAL
     admit: Callable[..., None] | None = None
+    layout: FixedLayout | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """See whether the arguments have fixed width."""
+        object.__setattr__(self, "layout", layout_of([argument.codec for argument in self.arguments]))
 
 
 @dataclass(frozen=True, slots=True)

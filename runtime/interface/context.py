@@ -58,7 +58,11 @@ class Context:
 
     def deposit(self, event: Event, *values: object) -> None:
         """Record an event."""
-        self._records.append(self._phase + event.encode(*values) + NO_TOPICS)
+        self.deposit_encoded(event.encode(*values))
+
+    def deposit_encoded(self, event: bytes) -> None:
+        """Record an event that is encoded already, as `Event.encode` does it."""
+        self._records.append(self._phase + event + NO_TOPICS)
 
     def checkpoint(self) -> tuple[int, dict[str, int]]:
         """Open a layer that `rollback` undoes: state, events and counters."""

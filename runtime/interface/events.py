@@ -1,8 +1,8 @@
 """Events: what a block tells the outside world about what its extrinsics did."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from runtime.scale import Field, Reader, encode_compact
+from runtime.scale import Field, FixedLayout, Reader, encode_compact, layout_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,17 +15,26 @@ class Event:
     name: str
     fields: tuple[Field, ...]
     docs: str
+    _layout: FixedLayout | None = field(init=False, repr=False, compare=False)
+    _start: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Derive what every record of the event starts with."""
+        object.__setattr__(self, "_layout", layout_of([item.codec for item in self.fields]))
+        object.__setattr__(self, "_start", bytes((self.pallet_index, self.index)))
 
     def encode(self, *values: object) -> bytes:
         """Encode pallet index, event index and fields, as they stand in an event record."""
         assert len(values) == len(self.fields), f"{self.pallet}.{self.name} has {len(self.fields)} fields"
-        parts = [bytes((self.pallet_index, self.index))]
-        parts += [field.codec.encode(value) for field, value in zip(self.fields, values, strict=True)]
+        if self._layout is not None and (packed := self._layout.pack(values)) is not None:
+            return self._start + packed
+        parts = [self._start]
+        parts += [item.codec.encode(value) for item, value in zip(self.fields, values, strict=True)]
         return b"".join(parts)
 
     def read_fields(self, reader: Reader) -> dict[str, object]:
         """Decode the fields that stand behind the two indices."""
-        return {field.name: field.codec.read(reader) for field in self.fields}
+        return {item.name: item.codec.read(reader) for item in self.fields}
 
 
 FINALIZATION_PHASE = b"\x01"

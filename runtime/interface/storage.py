@@ -3,17 +3,21 @@
 The declarations give the storage keys, the typed access from calls and hooks, and later the metadata.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Generic, Protocol, TypeVar
+from functools import lru_cache
+from typing import Final, Generic, Protocol, TypeVar
 
 from runtime.interface.state import StateReader
+from runtime.overlay import Overlay
 from runtime.primitives import blake2b_128_concat, twox_64_concat, twox_128
 from runtime.scale import Codec
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+_KEYS_KEPT: Final = 1 << 13
 
 
 class StateWriter(StateReader, Protocol):
@@ -26,6 +30,22 @@ class StateWriter(StateReader, Protocol):
     def delete(self, key: bytes) -> None:
         """Remove a key; removing what is not there is no error."""
         ...
+
+
+def _find(state: StateReader, key: bytes, codec: Codec[V]) -> V | None:
+    """Return the value of a storage key; an overlay has it decoded already if the block has met it."""
+    if isinstance(state, Overlay):
+        return state.find(key, codec)
+    data = state.get(key)
+    return None if data is None else codec.decode(data)
+
+
+def _put(state: StateWriter, key: bytes, value: V, codec: Codec[V]) -> None:
+    """Set a storage key; an overlay encodes the value when its bytes are needed."""
+    if isinstance(state, Overlay):
+        state.put_value(key, value, codec)
+    else:
+        state.put(key, codec.encode(value))
 
 
 class Hasher(Enum):
@@ -66,20 +86,19 @@ class StorageValue(Generic[V]):
 
     def find(self, state: StateReader) -> V | None:
         """Return the value, or None if there is none."""
-        data = state.get(self.key)
-        return None if data is None else self.codec.decode(data)
+        return _find(state, self.key, self.codec)
 
     def get(self, state: StateReader) -> V:
         """Return the value, or the declared default."""
-        data = state.get(self.key)
-        if data is not None:
-            return self.codec.decode(data)
+        value = _find(state, self.key, self.codec)
+        if value is not None:
+            return value
         assert self.default is not None, f"{self.pallet}.{self.name} has no default: use find"
         return self.default
 
     def put(self, state: StateWriter, value: V) -> None:
         """Set the value."""
-        state.put(self.key, self.codec.encode(value))
+        _put(state, self.key, value, self.codec)
 
     def kill(self, state: StateWriter) -> None:
         """Remove the value."""
@@ -98,31 +117,36 @@ class StorageMap(Generic[K, V]):
     docs: str
     default: V | None = None
     prefix: bytes = field(init=False)
+    _key: Callable[[K], bytes] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Derive the storage prefix."""
         object.__setattr__(self, "prefix", twox_128(self.pallet.encode()) + twox_128(self.name.encode()))
+        # A block asks for the keys of the same few accounts again and again.
+        object.__setattr__(self, "_key", lru_cache(maxsize=_KEYS_KEPT)(self._make_key))
+
+    def _make_key(self, key: K) -> bytes:
+        return self.prefix + self.hasher.hash(self.key_codec.encode(key))
 
     def key(self, key: K) -> bytes:
         """Return the storage key of one entry."""
-        return self.prefix + self.hasher.hash(self.key_codec.encode(key))
+        return self._key(key)
 
     def find(self, state: StateReader, key: K) -> V | None:
         """Return an entry's value, or None if there is none."""
-        data = state.get(self.key(key))
-        return None if data is None else self.codec.decode(data)
+        return _find(state, self.key(key), self.codec)
 
     def get(self, state: StateReader, key: K) -> V:
         """Return an entry's value, or the declared default."""
-        data = state.get(self.key(key))
-        if data is not None:
-            return self.codec.decode(data)
+        value = _find(state, self.key(key), self.codec)
+        if value is not None:
+            return value
         assert self.default is not None, f"{self.pallet}.{self.name} has no default: use find"
         return self.default
 
     def put(self, state: StateWriter, key: K, value: V) -> None:
         """Set an entry."""
-        state.put(self.key(key), self.codec.encode(value))
+        _put(state, self.key(key), value, self.codec)
 
     def remove(self, state: StateWriter, key: K) -> None:
         """Remove an entry."""

@@ -44,6 +44,7 @@ from runtime.scale.composite import (
     Vec,
     variant,
 )
+from runtime.scale.fixed import FixedLayout, layout_of
 from runtime.scale.packed import PackedArray
 from runtime.scale.reader import Reader, ScaleError, encode_compact
 
@@ -73,6 +74,7 @@ __all__ = [
     "Enum",
     "Field",
     "FixedBytes",
+    "FixedLayout",
     "Integer",
     "Option",
     "PackedArray",
@@ -84,5 +86,6 @@ __all__ = [
     "Variant",
     "Vec",
     "encode_compact",
+    "layout_of",
     "variant",
 ]

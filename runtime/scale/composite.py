@@ -3,9 +3,11 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar, cast, overload
 
 from runtime.scale.basic import Codec
+from runtime.scale.fixed import FixedLayout, layout_of
 from runtime.scale.reader import Reader, ScaleError, check_length, encode_compact
 
 T = TypeVar("T")
@@ -23,10 +25,12 @@ class Vec(Codec[tuple[T, ...]], Generic[T]):
     max_length: int
     _label: str = field(init=False, repr=False, compare=False)
     _least_item: int = field(init=False, repr=False, compare=False)
+    _rows: FixedLayout | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_label", f"Vec<{self.inner.label}>")
         object.__setattr__(self, "_least_item", self.inner.min_size)
+        object.__setattr__(self, "_rows", layout_of(self.inner.inner) if isinstance(self.inner, Tuple) else None)
         if not self._least_item:
             raise ValueError("a Vec of elements without bytes would cost time for nothing")
 
@@ -44,6 +48,9 @@ class Vec(Codec[tuple[T, ...]], Generic[T]):
 
     def read(self, reader: Reader) -> tuple[T, ...]:
         count = reader.length(self._least_item, self.max_length, self._label)
+        if self._rows is not None:
+            # `length` has seen that the bytes are there.
+            return cast("tuple[T, ...]", tuple(self._rows.rows(reader.take(count * self._rows.size, self._label))))
         read = self.inner.read
         return tuple([read(reader) for _ in range(count)])
 
@@ -161,6 +168,9 @@ class Struct(Codec[T], Generic[T]):
     docs: tuple[str, ...] = ()
     _writers: tuple[tuple[str, Callable[[Any], bytes]], ...] = field(init=False, repr=False, compare=False)
     _readers: tuple[Callable[[Reader], Any], ...] = field(init=False, repr=False, compare=False)
+    _layout: FixedLayout | None = field(init=False, repr=False, compare=False)
+    _row: Callable[[Any], tuple[Any, ...]] = field(init=False, repr=False, compare=False)
+    _units: tuple[tuple[()], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         declared = [item.name for item in fields(cast("Any", self.python_type)) if item.init]
@@ -169,6 +179,17 @@ class Struct(Codec[T], Generic[T]):
             raise ValueError(f"the fields of {self.label} are {declared}, the codec lists {given}")
         object.__setattr__(self, "_writers", tuple((item.name, item.codec.encode) for item in self.fields))
         object.__setattr__(self, "_readers", tuple(item.codec.read for item in self.fields))
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """See whether the fields, but for units at the end, have fixed width."""
+        names, codecs = [item.name for item in self.fields], [item.codec for item in self.fields]
+        while codecs and isinstance(codecs[-1], Tuple) and not codecs[-1].inner:
+            codecs.pop()
+        object.__setattr__(self, "_units", ((),) * (len(names) - len(codecs)))
+        # For a single name attrgetter returns the bare value, not a row of one.
+        object.__setattr__(self, "_layout", layout_of(codecs) if len(codecs) > 1 else None)
+        object.__setattr__(self, "_row", attrgetter(*names[: len(codecs)]) if codecs else tuple)
 
     @property
     def label(self) -> str:
@@ -181,6 +202,8 @@ class Struct(Codec[T], Generic[T]):
     def encode(self, value: T) -> bytes:
         if not isinstance(value, self.python_type):
             raise ScaleError(f"{self.label} cannot hold a {type(value).__name__}")
+        if self._layout is not None and (packed := self._layout.pack(self._row(value))) is not None:
+            return packed
         parts = []
         for name, encode in self._writers:
             try:
@@ -190,6 +213,9 @@ class Struct(Codec[T], Generic[T]):
         return b"".join(parts)
 
     def read(self, reader: Reader) -> T:
+        if self._layout is not None and (row := self._layout.unpack(reader.data, reader.offset)) is not None:
+            reader.offset += self._layout.size
+            return self.python_type(*row, *self._units)
         return self.python_type(*[read(reader) for read in self._readers])
 
 

@@ -65,10 +65,10 @@ def _ratings_of(call: bytes) -> tuple[tuple[int, int], ...]:
     return _PAIRS.decode(call[2:]) if call.startswith(b"\x08\x04") else ()
 
 
-def expected_in_blocks(ratings: Ratings, file: Path) -> Counter[tuple[AccountId, int, int]]:
+def expected_in_blocks(ratings: Ratings, file: Path, prefix: str = "//user") -> Counter[tuple[AccountId, int, int]]:
     """Each of the file's ratings once, in the chain's terms."""
     chain_item = json.loads((file.parent / f"{file.name}.items.json").read_bytes())
-    accounts = {user: key_pair_from_uri(f"//user//{user}", Scheme.ED25519).public for user, _, _ in ratings.rows}
+    accounts = {user: key_pair_from_uri(f"{prefix}//{user}", Scheme.ED25519).public for user, _, _ in ratings.rows}
     return Counter((accounts[user], chain_item[str(item)], stars) for user, item, stars in ratings.rows)
 
 

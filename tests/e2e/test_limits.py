@@ -71,8 +71,8 @@ def test_request_size(bounded: NodeProcess) -> None:
             connection.send(fitting + b" ")
         with pytest.raises(ConnectionClosedError) as caught:
             connection.recv(PATIENCE)
-        assert caught.value.rcvd is not None
-        assert caught.value.rcvd.code == 1009
+        # The reason may be lost on its way, when the node hangs up on what is still being sent.
+        assert caught.value.rcvd is None or caught.value.rcvd.code == 1009
 
 
 def test_batch(bounded: NodeProcess) -> None:

@@ -74,6 +74,7 @@ COMMANDS = {
     "generate-node-key",
     "export-chain-spec",
     "build-spec",
+    "benchmark",
     "chain-info",
     "export-blocks",
     "import-blocks",

@@ -9,7 +9,7 @@ from node.executor import Executor, InlineExecutor, ThreadExecutor
 from node.signatures import CHUNK, VerifiedSignatures, signature_checks, verify_block_signatures
 from pallets.construct import VERSION
 from runtime.crypto import KeyPair, Scheme, verify
-from runtime.executive import TransactionValidator, signed_payload
+from runtime.executive import SignedPayloads, TransactionValidator
 from runtime.extrinsic import IMMORTAL, Era, Extrinsic, Signature, extrinsic_hash, sign_extrinsic
 from runtime.interface.errors import InvalidReason, InvalidTransaction
 from runtime.keys import key_pair_from_uri
@@ -50,7 +50,7 @@ def question(raw: bytes) -> tuple[Hash, Signature, bytes]:
     """Return what a `SignatureCheck` is asked about an extrinsic."""
     extrinsic = Extrinsic.decode(raw)
     assert extrinsic.signature is not None
-    payload = signed_payload(VERSION, extrinsic.call, extrinsic.signature, NUMBER, block_hash)
+    payload = SignedPayloads(VERSION, NUMBER, block_hash).of(extrinsic.call, extrinsic.signature)
     return extrinsic_hash(raw), extrinsic.signature, payload
 
 
@@ -236,7 +236,7 @@ class TestWithTheRuntime:
         extrinsic = Extrinsic.decode(signed(era=Era.mortal(4, 6)))
         assert extrinsic.signature is not None
         with pytest.raises(InvalidTransaction) as caught:
-            signed_payload(VERSION, extrinsic.call, extrinsic.signature, NUMBER, block_hash)
+            SignedPayloads(VERSION, NUMBER, block_hash).of(extrinsic.call, extrinsic.signature)
         assert caught.value.reason is InvalidReason.ANCIENT_BIRTH_BLOCK
         assert str(caught.value) == "Transaction has an ancient birth block"
 

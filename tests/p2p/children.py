@@ -19,7 +19,7 @@ DEADLINE = 60.0
 class Child:
     """One program: its events in order, with a deadline for each wait."""
 
-    def __init__(self, program: str, options: dict[str, Any] | None = None) -> None:
+    def __init__(self, program: str | Path, options: dict[str, Any] | None = None) -> None:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(
             [sys.executable, str(PROGRAMS / program), json.dumps(options or {})],

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.overlay import Overlay
+from runtime.scale import U32, Codec, FixedBytes
 from tests.support.memory_state import MemoryState
 
 # Keys of two letters and few lengths: prefixes of one another, often the same one twice.
@@ -146,3 +147,75 @@ def test_layers_do_not_nest_deeper_and_must_be_closed() -> None:
         overlay.rollback()
     with pytest.raises(AssertionError):
         overlay.commit()
+
+
+VALUE_STEP = st.one_of(
+    st.tuples(st.just("put"), KEYS, st.integers(0, 3)),
+    st.tuples(st.just("put_value"), KEYS, st.integers(0, 3)),
+    st.tuples(st.just("delete"), KEYS),
+    st.tuples(st.just("get"), KEYS),
+    st.tuples(st.just("find"), KEYS, st.sampled_from((U32, FixedBytes(4)))),
+    st.tuples(st.sampled_from(("begin", "commit", "rollback"))),
+)
+
+
+@given(st.dictionaries(KEYS, st.integers(0, 3)), st.lists(VALUE_STEP, max_size=30))
+@settings(max_examples=300)
+def test_values_are_what_their_bytes_say(base: dict[bytes, int], steps: list[tuple[Any, ...]]) -> None:
+    encoded = {key: U32.encode(value) for key, value in base.items()}
+    overlay, plain = Overlay(MemoryState(encoded)), Overlay(MemoryState(encoded))
+    nested = False
+    for name, *arguments in steps:
+        if name in ("put", "put_value"):
+            key, value = arguments
+            plain.put(key, U32.encode(value))
+            if name == "put":
+                overlay.put(key, U32.encode(value))
+            else:
+                overlay.put_value(key, value, U32)
+        elif name in ("get", "find"):
+            key = arguments[0]
+            data = plain.get(key)
+            if name == "get":
+                assert overlay.get(key) == data
+            elif arguments[1] is U32:
+                assert overlay.find(key, U32) == (None if data is None else U32.decode(data))
+            else:
+                # Read as another type, what is there is decoded anew.
+                assert overlay.find(key, FixedBytes(4)) == data
+        elif name == "delete" or (name == "begin") != nested:
+            for each in (overlay, plain):
+                getattr(each, name)(*arguments)
+            nested = nested if name == "delete" else not nested
+    if nested:
+        overlay.commit()
+        plain.commit()
+    assert overlay.written_since(0, b"") == plain.written_since(0, b"")
+    assert overlay.changes() == plain.changes()
+
+
+def test_a_value_is_encoded_and_decoded_once_whatever_it_is_asked_for() -> None:
+    counted = Counted()
+    overlay = Overlay(MemoryState({b"old": b"7"}))
+    for _ in range(3):
+        assert overlay.find(b"old", counted) == 7
+        overlay.put_value(b"new", 8, counted)
+        assert overlay.find(b"new", counted) == 8
+    assert (counted.decoded, counted.encoded) == (1, 0)
+    assert overlay.changes() == overlay.changes() == [(b"new", b"8")]
+    assert (counted.decoded, counted.encoded) == (1, 1)
+
+
+class Counted(Codec[int]):
+    """Decimal digits; counts its work."""
+
+    def __init__(self) -> None:
+        self.encoded = self.decoded = 0
+
+    def encode(self, value: int) -> bytes:
+        self.encoded += 1
+        return str(value).encode()
+
+    def decode(self, data: bytes) -> int:
+        self.decoded += 1
+        return int(data)

@@ -137,3 +137,36 @@ def test_a_missing_record(lost: bytes, message: str) -> None:
         UndoRecords().load(store, BlockNumber(1))
     assert caught.value.reason is Reason.CORRUPT
     assert str(caught.value) == f"the database is damaged: {message}"
+
+
+def test_the_head_reads_a_short_value_once_and_a_long_one_again() -> None:
+    asked: list[bytes] = []
+    store = MemoryStore()
+    store.write([(STATE + b"short", b"1"), (STATE + b"long", bytes(5_000))], sync=False)
+
+    class Counting(MemoryStore):
+        def get(self, key: bytes) -> bytes | None:
+            asked.append(key)
+            return store.get(key)
+
+    state = HeadState(Counting())
+    for _ in range(3):
+        assert state.get(b"short") == b"1"
+        assert state.get(b"long") == bytes(5_000)
+        assert state.get(b"absent") is None
+    assert sorted(asked) == [STATE + key for key in (b"absent", b"long", b"long", b"long", b"short")]
+
+
+def test_what_the_head_remembers_is_bounded() -> None:
+    asked = []
+
+    class Counting(MemoryStore):
+        def get(self, key: bytes) -> bytes | None:
+            asked.append(key)
+            return None
+
+    state = HeadState(Counting())
+    for _ in range(2):
+        for number in range(10_000):
+            assert state.get(b"%d" % number) is None
+    assert 10_000 < len(asked) < 20_000

@@ -27,7 +27,16 @@ from libp2p.transport.upgrader import TransportUpgrader
 from libp2p.utils.varint import encode_uvarint
 from multiaddr import Multiaddr
 
-GENESIS = "aa" * 32
+OPTIONS: dict[str, Any] = {
+    "genesis": "aa" * 32,
+    "handshake": b"mallory".hex(),
+    "probe": 1,
+    "largest": 1_000_000,
+    **json.loads(sys.argv[1]),
+}
+"""Whom it attacks: a chain, what its peers say first, a request that is answered whatever it says, the largest one."""
+GENESIS = OPTIONS["genesis"]
+HANDSHAKE = bytes.fromhex(OPTIONS["handshake"])
 SYNC = TProtocol(f"/mfchain/{GENESIS}/sync/1")
 GOSSIP = TProtocol("/meshsub/1.1.0")
 TOPIC = f"/mfchain/{GENESIS}/blocks/1"
@@ -67,7 +76,7 @@ class Attacker:
                 await host.disconnect(self.info.peer_id)
 
     @asynccontextmanager
-    async def in_session(self, handshake: bytes = b"mallory") -> AsyncIterator[tuple[IHost, INetStream]]:
+    async def in_session(self, handshake: bytes = HANDSHAKE) -> AsyncIterator[tuple[IHost, INetStream]]:
         async with self.connected() as host:
             stream = await host.new_stream(self.info.peer_id, [SYNC])
             await stream.write(frame(0, 1, 0, handshake))
@@ -78,7 +87,7 @@ class Attacker:
         """Sends frames on a gossip stream within a session; answers whether the victim cut the stream off."""
         async with self.in_session() as (host, session):
             # The victim admits this side once it has read our Hello; a request's answer shows that it has.
-            await session.write(frame(1, 0, 1, b""))
+            await session.write(frame(1, 0, OPTIONS["probe"], b""))
             await read_until(session, 2)
             stream = await host.new_stream(self.info.peer_id, [GOSSIP])
             for one in frames:
@@ -147,7 +156,7 @@ class Attacker:
         return await self.session_bytes(b"\xff\xff\xff\xff" + bytes(1000))
 
     async def frame_over_the_limit(self) -> bool:
-        return await self.session_bytes((1_000_000 + 65).to_bytes(4, "big") + bytes(2000))
+        return await self.session_bytes((OPTIONS["largest"] + 65).to_bytes(4, "big") + bytes(2000))
 
     async def garbage_in_session(self) -> bool:
         return await self.session_bytes((40).to_bytes(4, "big") + b"\xc1" * 40)
@@ -202,7 +211,7 @@ class Attacker:
         """Far more messages than the budget allows, over some seconds."""
         try:
             async with self.in_session() as (host, session):
-                await session.write(frame(1, 0, 1, b""))
+                await session.write(frame(1, 0, OPTIONS["probe"], b""))
                 await read_until(session, 2)
                 stream = await host.new_stream(self.info.peer_id, [GOSSIP])
                 many = b"".join(self.signed(b"stale", number) for number in range(100))

@@ -1,0 +1,199 @@
+"""Networks of nodes as processes on this machine: who is in them, what they agree on, and what their logs may say."""
+
+import random
+import re
+import socket
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from node.chain_spec import load_spec, render
+from node.ring import read_claim
+from p2p.addresses import peer_id_from_seed
+from rpc.client import RpcClient
+from runtime.crypto import Scheme
+from runtime.header import Header
+from runtime.keys import key_pair_from_uri
+from runtime.primitives import blake2b_256
+from tests.support.processes import PATIENCE, NodeProcess, Nodes
+
+RING: Final = ("alice", "bob", "charlie")
+
+_SETTLED: Final = 3
+"""Blocks on top of one after which another branch without it is not to be reckoned with."""
+_PORTS: Final = range(20_000, 32_000)
+"""Below those that the system gives to whoever asks for any."""
+_PLAIN_LINES: Final = re.compile(
+    r"\S+ \S+ INFO  ("
+    r"node\.service: (mfchain .*|database .*|\d+ ratings by .*|making blocks as .*|peers reach .*|JSON-RPC at .*"
+    r"|stopping on SIG.*)"
+    r"|node\.sync\.handler: peer \w+(, best block \d+| is gone); \d+ peers?"
+    r"|node\.sync\.catch_up: (catching up: |caught up to ).*"
+    r"|node\.head_follower: (block \d+ 0x\w{8}: .*|another branch is better: .*)"
+    r"|node\.node: no block in this slot: .*)"
+)
+_BLOCK_LINE: Final = re.compile(r"head_follower: block (\d+) (0x\w{8}): ")
+
+
+def ring_spec(directory: Path, slot: int, base: str | Path = "local", members: Sequence[str] = RING) -> Path:
+    """Write the specification of a ring of development accounts; slots in milliseconds."""
+    ring = tuple(key_pair_from_uri(f"//{name.capitalize()}", Scheme.ED25519).public for name in members)
+    spec = replace(load_spec(str(base)), name="Network of a test", id="network", ring=ring, slot_duration=slot)
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "network.json"
+    path.write_bytes(render(spec))
+    return path
+
+
+def free_port() -> int:
+    """A port on which nobody listens, for a node that must find it again after a restart."""
+    while True:
+        port = random.choice(_PORTS)  # noqa: S311 - no secret
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node of a network is, and who it is to the others."""
+
+    name: str
+    directory: Path
+    port: int = field(default_factory=free_port)
+
+    @property
+    def seed(self) -> bytes:
+        """The node key."""
+        return blake2b_256(self.name.encode())
+
+    @property
+    def peer(self) -> str:
+        return peer_id_from_seed(self.seed)
+
+    def address(self, port: int | None = None) -> str:
+        """Where others dial it, or reach it through something that listens at another port."""
+        return f"/ip4/127.0.0.1/tcp/{port or self.port}/p2p/{self.peer}"
+
+    @property
+    def options(self) -> tuple[object, ...]:
+        where = ("--base-path", self.directory, "--listen-addr", f"/ip4/127.0.0.1/tcp/{self.port}")
+        return (*where, "--node-key", self.seed.hex(), "--name", self.name)
+
+
+@dataclass(slots=True)
+class LocalNetwork:
+    """Nodes that know of one another; they are stopped with `nodes`."""
+
+    nodes: Nodes
+    spec: Path
+    directory: Path
+    places: dict[str, Place] = field(default_factory=dict)
+
+    def place(self, name: str) -> Place:
+        if name not in self.places:
+            self.places[name] = Place(name, self.directory / name)
+        return self.places[name]
+
+    def launch(self, name: str, *options: object, boot: Sequence[str] = ()) -> NodeProcess:
+        """Start a node, as a producer if it is named like an account of the ring; `boot` are addresses."""
+        role = (f"--{name}", "--producer") if name in RING else ()
+        bootnodes = [word for address in boot for word in ("--bootnodes", address)]
+        return self.nodes.launch("--chain", self.spec, *role, *self.place(name).options, *bootnodes, *options)
+
+
+def wait_for_peers(node: NodeProcess, count: int) -> None:
+    """Wait until a node has said that it has so many peers."""
+    assert node.command.err.match(re.compile(rf"; {count} peers?$")) is not None, node.log
+
+
+class Watchers:
+    """A client of each of some nodes."""
+
+    def __init__(self, *nodes: NodeProcess) -> None:
+        self._stack = ExitStack()
+        self.clients = [self._stack.enter_context(node.client()) for node in nodes]
+
+    def __enter__(self) -> "Watchers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def ask(self, method: str, *parameters: object) -> list[Any]:
+        """What each node answers."""
+        return [client.call(method, *parameters) for client in self.clients]
+
+    def agree(self, method: str, *parameters: object) -> Any:
+        """What all of them answer alike."""
+        first, *others = self.ask(method, *parameters)
+        for other in others:
+            assert other == first
+        return first
+
+    def wait_for_block(self, number: int, block: str) -> bool:
+        """Wait until a block is on the best chain of all; False if one of them has gone on without it."""
+        return all(has_block(client, number, block) for client in self.clients)
+
+    def wait_for_height(self, number: int) -> None:
+        """Wait until the best chain of each is so long."""
+        for client in self.clients:
+            with client.subscribe("chain_subscribeNewHeads", timeout=PATIENCE) as heads:
+                while int(heads.next()["number"], 16) < number:
+                    pass
+
+    def common_head(self) -> tuple[int, str]:
+        """The highest block that is on the best chains of all."""
+        number = min(int(header["number"], 16) for header in self.ask("chain_getHeader"))
+        while len(set(hashes := self.ask("chain_getBlockHash", number))) > 1:
+            number -= 1
+        return number, hashes[0]
+
+    def wait_for_ratings(self, count: int) -> None:
+        """Wait until the model of each node has so many ratings."""
+        for client in self.clients:
+            with client.subscribe("mf_subscribeModel", timeout=PATIENCE) as models:
+                model = client.call("mf_model")
+                while model["ratings"] < count:
+                    model = models.next()
+
+    def agree_on_model(self, patience: float = PATIENCE) -> dict[str, Any]:
+        """The model at a block that all have, which is the head of one of them."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            head = self.clients[0].call("mf_model")["block"]
+            if self.wait_for_block(head["number"], head["hash"]):
+                model: dict[str, Any] = self.agree("mf_model", head["hash"])
+                return model
+        raise AssertionError(f"the nodes agree on no block: {self.ask('chain_getHeader')}")
+
+
+def has_block(client: RpcClient, number: int, block: str, patience: float = PATIENCE) -> bool:
+    """Wait until a node's best chain has a block; False if the chain has gone on without it."""
+    with client.subscribe("chain_subscribeNewHeads", timeout=patience) as heads:
+        head = int(client.call("chain_getHeader")["number"], 16)
+        while (found := client.call("chain_getBlockHash", number)) != block and head < number + _SETTLED:
+            head = int(heads.next()["number"], 16)
+    return bool(found == block)
+
+
+def slot_of(client: RpcClient, block: str) -> int:
+    """The slot in which a block was made."""
+    return read_claim(Header.from_json(client.call("chain_getHeader", block))).slot
+
+
+def check_readable(node: NodeProcess) -> None:
+    """See that a log has no more than a line for each block and each thing that happened."""
+    lines = node.log.splitlines()
+    if node.is_killed:
+        del lines[-1:]  # may be cut
+    odd = [line for line in lines if _PLAIN_LINES.fullmatch(line) is None]
+    assert odd == [], node.log
+    blocks = [match[0] for line in lines if (match := _BLOCK_LINE.search(line)) is not None]
+    assert len(blocks) == len(set(blocks)), node.log
