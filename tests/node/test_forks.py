@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from node.chain import Imported, TooOld, UnknownParent
 from node.ring import seal, unsealed
+from pallets.finality.storage import WEIGHT
 from runtime.header import Block
 from runtime.interface.errors import InvalidBlock
 from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef
@@ -237,8 +238,7 @@ def test_whatever_the_order_all_end_with_one_head_and_one_model(
         for hearer in sorted(hearers - {who}):
             try_to_take(nodes[hearer], [made[-1]])
     if made:
-        longest = max(node.chain.snapshot.best.number for node in nodes)
-        winner = next(node for node in nodes if node.chain.snapshot.best.number == longest)
+        winner = max(nodes, key=lambda node: WEIGHT.get(node.chain.snapshot.state))
         made.append(winner.block(winner.slot + 3))
     fresh = RingNode()
     for node in [*nodes, fresh]:
