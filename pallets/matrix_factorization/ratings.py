@@ -51,6 +51,10 @@ class RatingList:
         kept = self.entries[: zone.mark]
         return np.concatenate((kept[~np.isin(kept["item"], zone.old["item"])], zone.old))
 
+    def has_changed_since(self, generation: int) -> bool:
+        """Tell whether the list may differ from what it was at a freeze."""
+        return self._zone(generation) is not None
+
     def difference(self, generation: int) -> tuple[int, int]:
         """Return in how many items the list differs from the one at a freeze, and how long that one was."""
         zone = self._zone(generation)

@@ -297,7 +297,7 @@ def test_a_digest_off_rest_is_computed_once_a_block(
 ) -> None:
     first = plain(queries.model(None))["digest"]
     calls = []
-    monkeypatch.setattr("pallets.matrix_factorization.view.model_digest", lambda *_: calls.append(1) or ZERO_HASH)
+    monkeypatch.setattr("pallets.matrix_factorization.phi.model_digest", lambda *_: calls.append(1) or ZERO_HASH)
     assert plain(queries.model(None))["digest"] == first
     assert calls == []
     node.block(("Alice", submit_rating(4, 1)))
