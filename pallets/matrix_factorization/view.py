@@ -22,7 +22,7 @@ from pallets.matrix_factorization.ratings import NO_RATINGS, Entries, RatingList
 from pallets.matrix_factorization.storage import ITEM_COUNT, MODEL, RATINGS, Model
 from runtime.interface.state import StateReader
 from runtime.overlay import Overlay
-from runtime.primitives import AccountId, Hash
+from runtime.primitives import AccountId, BlockNumber, Hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,11 @@ class ModelView:
         return ReadModel(self.config, self.record, self.phi)
 
 
+def freezing_block(record: Model, config: Config) -> BlockNumber:
+    """Return the block of the last freeze, if an epoch is pending; else what it returns means nothing."""
+    return BlockNumber(max(record.due - config.activation_delay(record.frozen_ratings), 0))
+
+
 class DigestMismatch(Exception):
     """What was learned from the state's ratings is not what the chain learned from them."""
 
@@ -128,7 +133,7 @@ def derive_view(
     phi = Phi.derived(frozen, record.active, records, ITEM_COUNT.get(state))
     if not record.is_pending:
         return ModelView(config, record, phi)
-    if pending is None:
+    if pending is None or pending.generation != record.generation:
         pending = PendingEpoch(record.generation, _users_at_freeze(phi.users, records, record.generation), config)
     return ModelView(config, record, phi, pending)
 
