@@ -7,6 +7,8 @@ from benchmarks.common.timing import segments
 from runtime.crypto import KeyPair, Scheme, verify
 
 CHECKS = 2_000
+REFERENCE_SECONDS = 44e-6
+"""What a check takes on the machine whose time the weights of calls are given in."""
 _SEGMENTS = 10
 _MESSAGE = bytes(100)
 
@@ -23,6 +25,11 @@ class Calibration:
         """Return how many signatures one core checks in a second."""
         return 1 / self.cpu_seconds
 
+    @property
+    def slowness(self) -> float:
+        """Return how many times longer this machine takes than the one of the weights."""
+        return self.cpu_seconds / REFERENCE_SECONDS
+
     def share(self, operations_per_cpu_second: float) -> float:
         """Return a rate as a share of the bare signature rate."""
         return operations_per_cpu_second * self.cpu_seconds
@@ -34,6 +41,7 @@ class Calibration:
             "microsecondsCpu": self.cpu_seconds * 1e6,
             "microsecondsWall": self.wall_seconds * 1e6,
             "checksPerCpuSecond": self.checks_per_cpu_second,
+            "timesTheReference": self.slowness,
         }
 
 

@@ -1,0 +1,95 @@
+"""Histories: what the order of the ratings changes, and how predictions improve while they come in."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from benchmarks.common.local_chain import LocalChain
+from benchmarks.common.suite import Setting
+from benchmarks.recommenders import ours, sequential
+from benchmarks.recommenders.data import I64, Split, by_time, split
+from benchmarks.recommenders.peers import PeerFailed, Peers, prequential_of_river
+from benchmarks.recommenders.scores import F64, errors
+
+_LATE = 40_000
+"""Ratings from which a block late in an epoch (four tenths have changed since its freeze) is looked at."""
+
+
+def orders(part: Split) -> dict[str, I64]:
+    """The same ratings in six orders."""
+    train = part.train
+    random = np.random.default_rng(0)
+    return {
+        "random": train,
+        "random again": train[random.permutation(len(train))],
+        "by time": by_time(train),
+        "by user": train[np.lexsort((train[:, 1], train[:, 0]))],
+        "by item": train[np.lexsort((train[:, 0], train[:, 1]))],
+        "by rating": train[np.argsort(train[:, 2], kind="stable")],
+    }
+
+
+def order_sensitivity(setting: Setting, ratings: I64) -> dict[str, object]:
+    """One test set after the same ratings in six orders: here and at rest, and with one update a rating."""
+    part = split(ratings, "0")
+    truth = part.test[:, 2].astype(np.float64)
+    items = int(ratings[:, 1].max()) + 1
+    found = {}
+    for name, train in orders(part).items():
+        chain = LocalChain(ours.spec(items))
+        late = None
+        for block in ours.blocks_of(train):
+            chain.block(ours.calls_of(block))
+            record = chain.view.record
+            if record.ratings >= _LATE and not record.is_pending and 5 * record.drift >= 2 * record.frozen_ratings:
+                late = {"ratings": record.ratings, "ratingsAtFreeze": record.frozen_ratings}
+                late |= _late_error(chain, part.test, truth)
+        online = sequential.learn(train, items)
+        chain.rest()
+        mean, _ = ours.predicted(chain.model, part.test)
+        found[name] = {
+            "late": late,
+            "atRest": {**errors(mean, truth), "digest": chain.model.record.digest.hex()},
+            "oneUpdateARating": errors(online.predicted(part.test), truth),
+        }
+        setting.say(f"order {name}: {found[name]}")
+    return found
+
+
+def _late_error(chain: LocalChain, test: I64, truth: F64) -> dict[str, float]:
+    mean, _ = ours.predicted(chain.model, test)
+    return errors(mean, truth)
+
+
+def prequential(setting: Setting, ratings: I64) -> dict[str, object]:
+    """Predict each block of 1,000, then learn it; in the order of time and at random."""
+    shuffled = ratings[np.random.default_rng(0).permutation(len(ratings))]
+    peers = Peers(setting.cache / "peers", setting.say)
+    found: dict[str, object] = {}
+    for name, ordered in (("time", by_time(ratings)), ("random", shuffled)):
+        truth = ordered[:, 2].astype(np.float64)
+        learners: dict[str, Callable[[], F64]] = {
+            "mfchain": lambda ordered=ordered: _prequential(ordered),  # type: ignore[misc]
+            "river": lambda ordered=ordered: prequential_of_river(peers, ordered),  # type: ignore[misc]
+        }
+        scores: dict[str, object] = {}
+        for learner, learn in learners.items():
+            try:
+                mean = learn()
+            except PeerFailed as error:
+                scores[learner] = {"failed": str(error)}
+                continue
+            curve = [errors(mean[:end], truth[:end])["rmse"] for end in range(2_000, len(mean) + 1, 2_000)]
+            scores[learner] = {**errors(mean, truth), "curve": curve}
+            setting.say(f"prequential by {name}, {learner}: {errors(mean, truth)}")
+        found[name] = scores
+    return found
+
+
+def _prequential(ordered: I64) -> F64:
+    chain = LocalChain(ours.spec(int(ordered[:, 1].max()) + 1))
+    means = []
+    for block in ours.blocks_of(ordered):
+        means.append(ours.predicted(chain.model, block)[0])
+        chain.block(ours.calls_of(block))
+    return np.concatenate(means)
