@@ -1,6 +1,6 @@
 """What blocks and epochs cost, how that grows, and whether calls pay for what they cause."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 import numpy as np
@@ -19,6 +19,7 @@ _SIZES = ((2_000, 100, 500), (20_000, 400, 1_000), (80_000, 1_000, 1_700), (250_
 _LARGEST = (1_050_000, 10_000, 20_000)
 _BLOCKS = 9
 _HEAVY = 32_767
+_LADEN = 32_000
 _CROWD = 100_000
 _ITEMS = 60_000
 
@@ -122,13 +123,16 @@ def mixes(setting: Setting) -> list[dict[str, object]]:
     """Blocks of the dearest kinds, and whether their calls were charged for what they took."""
     random = np.random.default_rng(2)
     chain = LocalChain(ours.spec(_ITEMS))
-    chain.jump(_crowded(random))
+    lists = _crowded(random)
+    chain.jump(lists)
     lines = []
-    for name, calls in _mixes(random).items():
+    for name, calls in _mixes(random, lists).items():
         chain.block((), learn_ahead=False)
-        chain.block(calls)
+        outcome = chain.block(calls)
         taken = chain.taken[-1].cpu + len(calls) * setting.calibration.cpu_seconds
         promised = chain.weights[-1] / 1e12 * setting.calibration.slowness
+        failed = [error for error in outcome.errors if error is not None]
+        assert not failed, f"{name}: {failed}"
         lines.append(
             {"mix": name, "calls": len(calls), "seconds": taken, "promised": promised, "ratio": taken / promised}
         )
@@ -137,7 +141,7 @@ def mixes(setting: Setting) -> list[dict[str, object]]:
 
 
 def _crowded(random: np.random.Generator) -> dict[AccountId, Entries]:
-    """A hundred thousand accounts that all rated item 0, a thousand with a hundred ratings, eight with 32,767."""
+    """A hundred thousand accounts that all rated item 0, a thousand with 100 ratings, ten with almost 32,768."""
 
     def some(count: int) -> Entries:
         entries = np.empty(count, ENTRY)
@@ -147,11 +151,12 @@ def _crowded(random: np.random.Generator) -> dict[AccountId, Entries]:
 
     lists = {_name("crowd", number): np.array([(0, 1 + number % 5)], ENTRY) for number in range(_CROWD)}
     lists |= {_name("known", number): some(100) for number in range(1_000)}
-    lists |= {_name("heavy", number): some(_HEAVY) for number in range(8)}
+    lists |= {_name("heavy", number): some(_HEAVY) for number in range(2)}
+    lists |= {_name("laden", number): some(_LADEN) for number in range(8)}
     return lists
 
 
-def _mixes(random: np.random.Generator) -> dict[str, Calls]:
+def _mixes(random: np.random.Generator, lists: Mapping[AccountId, Entries]) -> dict[str, Calls]:
     def stars() -> int:
         return int(random.integers(1, 6))
 
@@ -162,6 +167,10 @@ def _mixes(random: np.random.Generator) -> dict[str, Calls]:
     def rating(kind: str, number: int, chosen: Sequence[int]) -> tuple[AccountId, bytes]:
         return _name(kind, number), rate([(item, stars()) for item in chosen])
 
+    def own(kind: str, number: int, count: int) -> Sequence[int]:
+        mine: list[int] = lists[_name(kind, number)]["item"][-count:].tolist()
+        return mine
+
     predictions = [(_name("known", number), bytes((8, 1)) + U64.encode(item)) for number, item in enumerate(items(100))]
     titles = [f"title {number}".encode() for number in range(256)]
     return {
@@ -170,12 +179,18 @@ def _mixes(random: np.random.Generator) -> dict[str, Calls]:
         "1,000 of the crowd rate the crowd's item again": [rating("crowd", k, [0]) for k in range(1_000)],
         "1,000 new accounts rate the crowd's item": [rating("newer", k, [0]) for k in range(1_000)],
         "an account with 32,767 ratings rates one more": [rating("heavy", 0, items(1))],
-        "one rates 256 items": [rating("heavy", 1, items(256))],
-        "eight rate 16 items each, one by one": [rating("heavy", k, [i]) for k in range(8) for i in items(16)],
+        "one with 32,000 ratings changes 256": [rating("laden", 0, own("laden", 0, 256))],
+        "one with 32,000 ratings takes 20 back": [
+            (_name("laden", 1), bytes((8, 2)) + U64.encode(item)) for item in own("laden", 1, 20)
+        ],
+        "eight with 32,000 rate 16 items each, one by one": [
+            rating("laden", k, [item]) for k in range(8) for item in items(16)
+        ],
         "50 accounts rate 256 items each": [rating("busy", k, items(256)) for k in range(50)],
         "a new account rates 32,768 items": [
             rating("eager", 0, p.tolist()) for p in np.split(np.arange(_HEAVY + 1), 128)
         ],
+        "that account rates one of them anew": [rating("eager", 0, [5])],
         "256 items are registered": [
             (_name("known", k), bytes((8, 3)) + encode_compact(len(title)) + title) for k, title in enumerate(titles)
         ],
