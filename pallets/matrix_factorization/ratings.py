@@ -74,7 +74,10 @@ class RatingList:
 
     def _zone(self, generation: int) -> Zone | None:
         """Return the first zone record that tells of this freeze."""
-        return next((zone for zone in self.zones if zone.generation >= generation), None)
+        for zone in self.zones:
+            if zone.generation >= generation:
+                return zone
+        return None
 
 
 ENTRIES: Codec[Entries] = PackedArray(Vec(Tuple(U32, I16), _MAX_ENTRIES), ENTRY)
