@@ -1,5 +1,7 @@
 """Accuracy at rest: this model and its peers on the same splits."""
 
+from math import erf, sqrt
+
 import numpy as np
 
 from benchmarks.common.suite import Setting
@@ -69,11 +71,13 @@ def _rate(setting: Setting, ratings: int, cpu: float) -> dict[str, float]:
 
 def _bands(mean: F64, deviation: F64, truth: F64) -> list[float]:
     """The share of ratings below each quantile 1/20, 2/20, ... of its own prediction: the diagonal, if honest."""
-    from scipy.stats import norm
-
-    place = norm.cdf((truth - mean) / deviation)
-    # Ratings are whole stars: half of those within half a star count as below.
-    low, high = norm.cdf((truth - 0.5 - mean) / deviation), norm.cdf((truth + 0.5 - mean) / deviation)
-    assert place.shape == low.shape
+    # Ratings are whole stars: one stands for all that is nearest to it, and at the ends for all beyond.
+    low = np.where(truth > 1.0, _below((truth - 0.5 - mean) / deviation), 0.0)
+    high = np.where(truth < 5.0, _below((truth + 0.5 - mean) / deviation), 1.0)
     quantiles = np.arange(1, _BANDS) / _BANDS
     return [float(np.mean(np.clip((level - low) / (high - low), 0.0, 1.0))) for level in quantiles]
+
+
+def _below(values: F64) -> F64:
+    """The standard normal distribution function."""
+    return np.array([0.5 + 0.5 * erf(value / sqrt(2.0)) for value in values.tolist()])

@@ -10,6 +10,7 @@ from benchmarks.recommenders import ours, sequential
 from benchmarks.recommenders.data import I64, Split, by_time, split
 from benchmarks.recommenders.peers import PeerFailed, Peers, prequential_of_river
 from benchmarks.recommenders.scores import F64, errors
+from pallets.matrix_factorization.fixed_point import from_fixed
 
 _LATE = 40_000
 """Ratings from which a block late in an epoch (four tenths have changed since its freeze) is looked at."""
@@ -34,10 +35,10 @@ def order_sensitivity(setting: Setting, ratings: I64) -> dict[str, object]:
     part = split(ratings, "0")
     truth = part.test[:, 2].astype(np.float64)
     items = int(ratings[:, 1].max()) + 1
-    found = {}
+    found: dict[str, object] = {}
     for name, train in orders(part).items():
         chain = LocalChain(ours.spec(items))
-        late = None
+        late: dict[str, float] = {}
         for block in ours.blocks_of(train):
             chain.block(ours.calls_of(block))
             record = chain.view.record
@@ -93,3 +94,19 @@ def _prequential(ordered: I64) -> F64:
         means.append(ours.predicted(chain.model, block)[0])
         chain.block(ours.calls_of(block))
     return np.concatenate(means)
+
+
+def one_item(setting: Setting, ratings: I64) -> dict[str, object]:
+    """What is known of one item's bias, block by block, while ratings come in the order of time."""
+    ordered = by_time(ratings)
+    item = int(np.bincount(ordered[:, 1]).argmax())
+    chain = LocalChain(ours.spec(int(ratings[:, 1].max()) + 1))
+    lines = []
+    for number, block in enumerate(ours.blocks_of(ordered)):
+        chain.block(ours.calls_of(block))
+        posterior = chain.model.items.posteriors(np.array([item]))
+        raters = int(chain.model.items.raters_of(np.array([item]))[0])
+        mean, deviation = from_fixed(posterior.mean)[0, 0], np.sqrt(from_fixed(posterior.covariance)[0, 0])
+        lines.append([number + 1, raters, float(2 * mean), float(2 * deviation)])
+    setting.say(f"item {item}: {lines[-1]}")
+    return {"item": item, "columns": ["block", "raters", "bias in stars", "standard deviation"], "lines": lines}
