@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -110,8 +110,7 @@ class ItemTable:
 
     def rated(self) -> tuple[I64, I64]:
         """Return the items that have raters, ascending, and their statistics. Shapes (n,), (n, P + D)."""
-        there = np.array([number for number, page in enumerate(self.pages) if page is not None], np.int64)
-        ids = (there[:, None] << _PAGE_BITS | np.arange(_PAGE)).reshape(-1)
+        ids = self._ids([number for number, page in enumerate(self.pages) if page is not None])
         lines = self._take(ids)
         known = lines["raters"] > 0
         return ids[known], lines["totals"][known]
@@ -142,7 +141,16 @@ class ItemTable:
         return self._all("rows")
 
     def _all(self, field: str) -> npt.NDArray[Any]:
-        return np.ascontiguousarray(self._take(np.arange(self.size))[field])
+        kind = _line_type(self.frozen.config.model.width)
+        unrated = self._take(self._ids([number for number, page in enumerate(self.pages) if page is None]))
+        pages = iter(unrated.view(np.uint8).reshape(unrated.size // _PAGE, _PAGE, kind.itemsize))
+        whole = [next(pages) if page is None else page for page in self.pages]
+        lines = np.concatenate([np.zeros((0, kind.itemsize), np.uint8), *whole]).view(kind)
+        return np.ascontiguousarray(lines[: self.size, 0][field])
+
+    def _ids(self, numbers: Sequence[int]) -> I64:
+        """Return the ids on some pages; on the last one there may be more than there are items."""
+        return (np.array(numbers, np.int64)[:, None] << _PAGE_BITS | np.arange(_PAGE)).reshape(-1)
 
     def _take(self, ids: I64) -> Lines:
         """Copy the lines of some items."""
@@ -166,9 +174,9 @@ class ItemTable:
         pages = list(self.pages)
         source = lines.view(np.uint8).reshape(ids.size, lines.dtype.itemsize)
         numbers = ids >> _PAGE_BITS
-        new = np.array([number for number, _ in _runs(numbers) if pages[number] is None], np.int64)
-        priors = _prior_lines(self.frozen, (new[:, None] << _PAGE_BITS | np.arange(_PAGE)).reshape(-1))
-        fresh = dict(zip(new.tolist(), priors.view(np.uint8).reshape(new.size, _PAGE, source.shape[1]), strict=True))
+        new = [number for number, _ in _runs(numbers) if pages[number] is None]
+        priors = _prior_lines(self.frozen, self._ids(new))
+        fresh = dict(zip(new, priors.view(np.uint8).reshape(len(new), _PAGE, source.shape[1]), strict=True))
         places = ids & (_PAGE - 1)
         for number, run in _runs(numbers):
             page = pages[number]
