@@ -114,6 +114,11 @@ class ModelQueries:
             "ratings": int(model.items.raters_of(one)[0]),
             "bias": bias,
             "features": features,
+            "raw": {
+                "mean": posterior.mean[0].tolist(),
+                "covariance": posterior.covariance[0].tolist(),
+                "fractionalBits": FRACTION_BITS,
+            },
             "block": reading.block,
         }
 
