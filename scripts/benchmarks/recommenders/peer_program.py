@@ -20,16 +20,16 @@ def myfm(train, test):
     import scipy.sparse as sparse
     from myfm import MyFMRegressor
 
-    users, items = np.unique(train[:, 0]), np.unique(train[:, 1])
+    # Those who come up in the test only have columns too: they are then drawn from what is learned of their kind.
+    users, items = (np.unique(np.concatenate((train[:, column], test[:, column]))) for column in (0, 1))
 
     def one_hot(rows):
-        """One column a user and one an item; whoever is not in the training set has none."""
-        columns = []
-        for known, values in ((users, rows[:, 0]), (items, rows[:, 1])):
-            place = np.minimum(np.searchsorted(known, values), known.size - 1)
-            lines = np.flatnonzero(known[place] == values)
-            shape = (len(rows), known.size)
-            columns.append(sparse.csr_matrix((np.ones(lines.size), (lines, place[lines])), shape))
+        """One column a user and one an item."""
+        ones, lines = np.ones(len(rows)), np.arange(len(rows))
+        columns = [
+            sparse.csr_matrix((ones, (lines, np.searchsorted(known, values))), (len(rows), known.size))
+            for known, values in ((users, rows[:, 0]), (items, rows[:, 1]))
+        ]
         return sparse.hstack(columns, format="csr")
 
     model = MyFMRegressor(rank=GIBBS_RANK, random_seed=42)
