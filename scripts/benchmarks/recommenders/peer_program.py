@@ -40,8 +40,7 @@ def myfm(train, test):
     model.fit(
         features,
         train[:, 2].astype(np.float64),
-        n_iter=BLOCK = 1_000
-GIBBS_ITERATIONS,
+        n_iter=GIBBS_ITERATIONS,
         n_kept_samples=kept,
         group_shapes=[users.size, items.size],
     )
