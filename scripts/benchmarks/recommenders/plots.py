@@ -26,7 +26,7 @@ def chart(title: str, across: str, up: str, series: Sequence[Series], labels: Se
     """Return a chart as SVG. `labels` name whole numbers 0, 1, ... of the axis across."""
     xs = [x for one in series for x, _ in one.points]
     ys = [y + side * spread for one in series for (_, y), spread in _spreads(one) for side in (-1, 1)]
-    low_x, high_x, low_y, high_y = *_padded(min(xs), max(xs), 0.0), *_padded(min(ys), max(ys), 0.06)
+    low_x, high_x, low_y, high_y = *_padded(min(xs), max(xs), 0.08 if labels else 0.0), *_padded(min(ys), max(ys), 0.06)
 
     def place(x: float, y: float) -> tuple[float, float]:
         return (
@@ -107,13 +107,16 @@ def draw(results: Mapping[str, Any], folder: str) -> None:
             (out / name).write_text(make(results[part]), encoding="utf-8")
 
 
+_IN_ORDER = {"time": "by time", "random": "at random"}
+
+
 def _learning_curve(found: Mapping[str, Any]) -> str:
     series = []
     for colour, (order, learner) in enumerate((o, name) for o in ("time", "random") for name in ("mfchain", "river")):
         curve = found[order][learner].get("curve")
         if curve:
             points = [(2.0 * (step + 1), value) for step, value in enumerate(curve)]
-            series.append(Series(f"{learner}, order of {order}", points, colour=colour))
+            series.append(Series(f"{learner}, {_IN_ORDER[order]}", points, colour=colour))
     title = "Error so far, each rating predicted before it is learned"
     return chart(title, "thousand ratings", "RMSE in stars", series)
 
