@@ -200,6 +200,11 @@ def test_an_item_says_what_is_known_of_it(node: NodeChain, queries: ModelQueries
         "ratings": 0,
         "bias": {"mean": centre[0], "std": deviation[0]},
         "features": {"mean": centre[1:], "std": deviation[1:]},
+        "raw": {
+            "mean": posterior.mean[0].tolist(),
+            "covariance": posterior.covariance[0].tolist(),
+            "fractionalBits": 20,
+        },
         "block": head_json(node),
     }
     first = plain(queries.item(0, None))

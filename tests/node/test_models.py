@@ -8,7 +8,7 @@ from tests.support.small_chain import submit_rating, submit_ratings
 
 
 def pending_at(models: Models, node: NodeChain, block: Hash) -> object:
-    return models.at(block, lambda: node.chain.database.state_at(block)).pending
+    return models.at(block, node.chain.database.state_at(block)).pending
 
 
 def test_a_pending_epoch_is_found_by_the_block_that_froze_its_ratings() -> None:
@@ -41,4 +41,4 @@ def test_where_nothing_is_pending_nothing_is_looked_for() -> None:
     block = node.block(("Alice", submit_rating(0, 5)))
     models = Models(SMALL)
     assert pending_at(models, node, block) is None
-    assert models.at(block, lambda: node.chain.database.state_at(block)).record.is_canonical
+    assert models.at(block, node.chain.database.state_at(block)).record.is_canonical
