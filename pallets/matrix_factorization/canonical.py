@@ -52,7 +52,7 @@ def canonical(ratings: RatingSet, parameters: ModelParameters) -> Canonical:
     """Learn from a set of ratings and nothing else: some sweeps from the start that item ids give.
 
     A sweep solves all users against the items, renews T, then the hyperparameters, then solves the items.
-    Source: docs/inference.md.
+    Source: docs/inference.md, eq. 4 to 6 and 8.
     """
     width = parameters.width
     counts = np.diff(ratings.pointers)
@@ -92,6 +92,7 @@ def learn(
     """Hyperparameters that fit the posteriors, and n0 imagined ones that are as the constants say.
 
     Only users and items with enough ratings count. An item's features are taken about its own prior mean.
+    Source: docs/inference.md, eq. 8.
     """
     initial = Hyperparameters.initial(parameters)
     pseudo = decimal(parameters.pseudo_observations_ppm)

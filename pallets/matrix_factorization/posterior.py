@@ -239,7 +239,7 @@ def initial_precision(count: int, constants: ModelParameters) -> I32:
 
 
 def item_prior_means(items: I64, parameters: ModelParameters) -> I32:
-    """Prior feature means h_i of items by their ids. Shapes: items (I,); result (I, K), Q20."""
+    """Prior feature means h_i of items by their ids (docs/inference.md, eq. 3). Shapes: (I,) -> (I, K), Q20."""
     return to_fixed(decimal(parameters.amplitude_ppm) * hash_uniform(items, parameters.dimension))
 
 

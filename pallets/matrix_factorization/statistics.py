@@ -217,7 +217,7 @@ def item_changes(contributions: I64, raters: I64, items: I64, ratings: I64, widt
 def exchange(before: I64, after: I64, old: RatingSet, new: RatingSet, width: int) -> tuple[I64, I64, I64]:
     """What T changes by when U users' contributions and lists change: as `item_changes`, and equal to it.
 
-    Third: by how many the raters (n,) of these items change.
+    Third: by how many the raters (n,) of these items change. Source: docs/inference.md, eq. 9.
 
     Shapes: before and after (U, P + D), zero lines for users without a rating. An entry that stays in its
     place of the list is visited once, with the difference, and not at all if the user contributes as before.
