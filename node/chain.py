@@ -236,9 +236,8 @@ class Chain:
 
     @property
     def pending_epoch(self) -> Callable[[], None] | None:
-        """Return the computation that the next activation needs, if it has not been done yet."""
-        pending = self.snapshot.view.pending
-        return None if pending is None or pending.is_computed else self._learn_pending
+        """Return the computation that the next activation needs, if it has not been done yet up to the head."""
+        return None if self.snapshot.view.is_prepared else self._learn_pending
 
     @property
     def is_learning(self) -> bool:
@@ -248,9 +247,7 @@ class Chain:
     def _learn_pending(self) -> None:
         """Compute what the next activation needs; who comes while another thread is at it waits for that."""
         with self._learning:
-            pending = self.snapshot.view.pending
-            if pending is not None:
-                pending.compute()
+            self.snapshot.view.prepare()
 
     def _learn_if_due(self) -> None:
         """Have ready what the block after the head activates."""
@@ -437,7 +434,7 @@ class Chain:
         self._forks.remove(side.tip.ref.hash for side in branch)
         self._forks.prune(BlockNumber(max(self.database.finalized().number, self.database.floor())))
         for side in branch[:-1]:
-            self._models.keep(side.tip.ref.hash, side.tip.view)
+            self._models.keep(side.tip.ref, side.tip.view)
         tip = branch[-1].tip
         self._publish(tip.view)
         if retracted or len(branch) > 1:
@@ -454,7 +451,7 @@ class Chain:
     def _publish(self, view: ModelView) -> None:
         """Let readers see the database's head, whose model this is."""
         head, state = self.database.head_state()
-        self._models.keep(head.hash, view)
+        self._models.keep(head, view)
         self.snapshot = Snapshot(head, state, self.database.finalized(), view, view.read())
 
 

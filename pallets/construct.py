@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.frozen import learn_frozen
 from pallets.matrix_factorization.pallet import matrix_factorization_pallet
+from pallets.matrix_factorization.phi import Phi
 from pallets.matrix_factorization.storage import Model
-from pallets.matrix_factorization.view import build_view
+from pallets.matrix_factorization.view import ModelView
 from pallets.producers.config import NO_RING
 from pallets.producers.config import Config as ProducersConfig
 from pallets.producers.pallet import producers_pallet
@@ -56,5 +57,5 @@ def construct_runtime(constants: ChainConstants) -> Runtime:
             producers_pallet(constants.producers, constants.genesis_time),
             matrix_factorization_pallet(config, constants.items),
         ),
-        empty_view=build_view(config, Model(digest=nothing.digest), nothing, [], 0, None),
+        empty_view=ModelView(config, Model(digest=nothing.digest), Phi.derived(nothing, 0, [], 0)),
     )

@@ -43,7 +43,7 @@ INVALID: dict[str, tuple[Callable[[NodeChain], bytes], int]] = {
     "forged": (lambda node: with_signature(node.sign("Alice", remark(b"")), value=bytes(64)), 4),
     "ancient": (lambda node: with_signature(node.sign("Alice", remark(b"")), era=Era(64, 40)), 5),
     "too heavy for a new account": (
-        lambda node: node.sign("Bob", submit_ratings([(item % 8, 5) for item in range(55)])),
+        lambda node: node.sign("Bob", submit_ratings([(item % 8, 5) for item in range(120)])),
         6,
     ),
     "too long": (lambda node: node.sign("Alice", remark(bytes(1_000))), 6),
