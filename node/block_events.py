@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 
-from pallets.system.events import ModuleError
 from pallets.system.storage import EVENTS_KEY
 from runtime.executive import Runtime
+from runtime.interface.dispatch import ModuleError
 from runtime.interface.errors import GenericError
 from runtime.interface.state import StateReader
 from runtime.keys import ss58_encode

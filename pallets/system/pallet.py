@@ -6,8 +6,6 @@ from pallets.system.events import (
     EXTRINSIC_FAILED,
     NEW_ACCOUNT,
     encode_success,
-    record_error,
-    record_info,
 )
 from pallets.system.storage import (
     ACCOUNT,
@@ -25,12 +23,14 @@ from pallets.system.storage import (
 )
 from runtime.header import DigestItem
 from runtime.interface.context import Context
+from runtime.interface.dispatch import record_error, record_info
 from runtime.interface.errors import DispatchError
 from runtime.interface.pallet import Constant, Pallet
 from runtime.interface.state import StateReader
 from runtime.interface.system import DispatchInfo
 from runtime.primitives import AccountId, BlockNumber, Hash, Nonce
 from runtime.scale import U16, U32, encode_compact
+from runtime.version import VERSION_RECORD, RuntimeVersion
 
 BLOCK_HASH_COUNT = 4096
 SS58_PREFIX = 42
@@ -83,15 +83,18 @@ class System:
             context.deposit(EXTRINSIC_FAILED, record_error(error), record_info(info))
 
 
-SYSTEM = Pallet(
-    PALLET,
-    INDEX,
-    "Accounts, block numbers and hashes, events.",
-    storage=STORAGE,
-    calls=CALLS,
-    events=EVENTS,
-    constants=(
-        Constant("BlockHashCount", U32, BLOCK_HASH_COUNT, "How many recent block hashes the state keeps."),
-        Constant("SS58Prefix", U16, SS58_PREFIX, "The network prefix of addresses."),
-    ),
-)
+def system_pallet(version: RuntimeVersion) -> Pallet:
+    """Build the pallet of a runtime of this version."""
+    return Pallet(
+        PALLET,
+        INDEX,
+        "Accounts, block numbers and hashes, events.",
+        storage=STORAGE,
+        calls=CALLS,
+        events=EVENTS,
+        constants=(
+            Constant("BlockHashCount", U32, BLOCK_HASH_COUNT, "How many recent block hashes the state keeps."),
+            Constant("Version", VERSION_RECORD, version.record(), "The version of the runtime and of its APIs."),
+            Constant("SS58Prefix", U16, SS58_PREFIX, "The network prefix of addresses."),
+        ),
+    )

@@ -219,6 +219,10 @@ class FakeNode:
         block, _ = self._state(at)
         return {"specName": "mfchain", "specVersion": self.spec_versions[block], "stateVersion": 1}
 
+    def metadata(self, at: Hash | None) -> bytes:
+        self._state(at)
+        return b"meta\x0e"
+
     def runtime_call(self, name: str, data: bytes, at: Hash | None) -> bytes:
         self.slow_begun.release()
         if self.slow_gate is not None:

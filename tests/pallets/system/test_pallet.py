@@ -2,9 +2,9 @@
 
 import pytest
 
+from pallets.construct import VERSION
 from pallets.system.calls import MAX_REMARK
-from pallets.system.events import DISPATCH_ERROR, ModuleError
-from pallets.system.pallet import BLOCK_HASH_COUNT, SYSTEM, System
+from pallets.system.pallet import BLOCK_HASH_COUNT, System, system_pallet
 from pallets.system.storage import (
     ACCOUNT,
     ACCOUNT_INFO,
@@ -20,10 +20,12 @@ from pallets.system.storage import (
 from runtime.extrinsic import Extrinsic
 from runtime.header import DigestItem, DigestKind
 from runtime.interface.context import Context
+from runtime.interface.dispatch import DISPATCH_ERROR, ModuleError
 from runtime.interface.errors import BAD_ORIGIN, CANNOT_LOOKUP, EXHAUSTED, InvalidReason, InvalidTransaction
 from runtime.overlay import Overlay
 from runtime.primitives import ZERO_HASH, BlockNumber, Hash, Nonce, blake2b_256, from_hex
 from runtime.scale import Compact, ScaleError, encode_compact
+from runtime.version import VERSION_RECORD
 from tests.support.events import all_events, events_of
 from tests.support.memory_state import MemoryState
 from tests.support.small_chain import PAIRS, SmallChain, remark, submit_rating
@@ -160,10 +162,12 @@ def test_before_the_first_block_there_is_nothing() -> None:
 
 
 def test_clients_find_their_constants() -> None:
-    constants = {constant.name: constant.codec.encode(constant.value).hex() for constant in SYSTEM.constants}
-    assert constants == {"BlockHashCount": "00100000", "SS58Prefix": "2a00"}
-    assert [(call.index, call.name) for call in SYSTEM.calls] == [(0, "remark")]
-    assert [(event.index, event.name) for event in SYSTEM.events] == [
+    pallet = system_pallet(VERSION)
+    constants = {constant.name: constant.codec.encode(constant.value).hex() for constant in pallet.constants}
+    version = VERSION_RECORD.encode(VERSION.record()).hex()
+    assert constants == {"BlockHashCount": "00100000", "Version": version, "SS58Prefix": "2a00"}
+    assert [(call.index, call.name) for call in pallet.calls] == [(0, "remark")]
+    assert [(event.index, event.name) for event in pallet.events] == [
         (0, "ExtrinsicSuccess"),
         (1, "ExtrinsicFailed"),
         (3, "NewAccount"),
