@@ -26,7 +26,7 @@ from runtime.metadata.types import (
     Variants,
 )
 from runtime.primitives import Hash, Nonce
-from runtime.scale import U32, Bytes, Described, Reader, Vec
+from runtime.scale import U8, U32, Bytes, Described, Reader, Vec
 from tests.support.small_chain import PAIRS, SmallChain, remark, submit_rating
 from tests.support.toy_pallet import toy_runtime
 
