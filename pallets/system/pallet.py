@@ -10,6 +10,7 @@ from pallets.system.events import (
 from pallets.system.storage import (
     ACCOUNT,
     BLOCK_HASH,
+    CODE_KEY,
     DIGEST,
     EVENT_COUNT,
     EVENTS_KEY,
@@ -21,12 +22,13 @@ from pallets.system.storage import (
     AccountInfo,
     Digest,
 )
-from runtime.header import DigestItem
+from runtime.header import DigestItem, DigestKind
 from runtime.interface.context import Context
 from runtime.interface.dispatch import record_error, record_info
 from runtime.interface.errors import DispatchError
-from runtime.interface.pallet import Constant, Pallet
+from runtime.interface.pallet import Constant, Hooks, Pallet
 from runtime.interface.state import StateReader
+from runtime.interface.storage import StateWriter
 from runtime.interface.system import DispatchInfo
 from runtime.primitives import AccountId, BlockNumber, Hash, Nonce
 from runtime.scale import U16, U32, encode_compact
@@ -83,6 +85,24 @@ class System:
             context.deposit(EXTRINSIC_FAILED, record_error(error), record_info(info))
 
 
+class SystemHooks(Hooks):
+    """Keeps in the state by which runtime it was made: its version, as the code itself is not on the chain."""
+
+    def __init__(self, version: RuntimeVersion) -> None:
+        """Take the version of the runtime that runs."""
+        self._code = VERSION_RECORD.encode(version.record())
+
+    def genesis(self, state: StateWriter) -> None:
+        """Write the first version."""
+        state.put(CODE_KEY, self._code)
+
+    def on_initialize(self, context: Context) -> None:
+        """Note an upgrade in the state and in the header, where clients look for it."""
+        if context.state.get(CODE_KEY) != self._code:
+            context.state.put(CODE_KEY, self._code)
+            context.digest.append(DigestItem(DigestKind.RUNTIME_ENVIRONMENT_UPDATED))
+
+
 def system_pallet(version: RuntimeVersion) -> Pallet:
     """Build the pallet of a runtime of this version."""
     return Pallet(
@@ -97,4 +117,5 @@ def system_pallet(version: RuntimeVersion) -> Pallet:
             Constant("Version", VERSION_RECORD, version.record(), "The version of the runtime and of its APIs."),
             Constant("SS58Prefix", U16, SS58_PREFIX, "The network prefix of addresses."),
         ),
+        hooks=SystemHooks(version),
     )

@@ -99,4 +99,7 @@ EVENTS: StorageValue[tuple[EventRecord, ...]] = StorageValue(
 )
 EVENTS_KEY = EVENTS.key
 
+# Where Substrate keeps a runtime's code. Clients take the value's hash for the name of a runtime.
+CODE_KEY = b":code"
+
 STORAGE = (ACCOUNT, BLOCK_HASH, NUMBER, PARENT_HASH, DIGEST, EVENT_COUNT, EVENTS)
