@@ -46,7 +46,7 @@ class FeeInfo:
     """What an extrinsic would cost; the fee is always zero."""
 
     weight: Weight
-    dispatch_class: DispatchClass
+    class_: DispatchClass
     partial_fee: int
 
 
@@ -54,7 +54,7 @@ FEE_INFO: Codec[FeeInfo] = Struct(
     FeeInfo,
     (
         Field("weight", WEIGHT, "Weight"),
-        Field("dispatch_class", DISPATCH_CLASS, "DispatchClass"),
+        Field("class_", DISPATCH_CLASS, "DispatchClass"),
         Field("partial_fee", U128, "Balance"),
     ),
     path=("pallet_transaction_payment", "types", "RuntimeDispatchInfo"),

@@ -24,7 +24,7 @@ def query_info(call: Call, extrinsic: bytes, at: Hash | None) -> JsonObject:
     else:
         info = FEE_INFO.decode(result)
         weight = {"ref_time": info.weight.ref_time, "proof_size": info.weight.proof_size}
-        dispatch_class = info.dispatch_class.name.lower()
+        dispatch_class = info.class_.name.lower()
     return {"weight": weight, "class": dispatch_class, "partialFee": "0"}
 
 

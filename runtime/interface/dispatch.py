@@ -28,7 +28,7 @@ class DispatchInfoRecord:
     """Weight, class, and whether the sender paid a fee (nobody does)."""
 
     weight: Weight
-    dispatch_class: DispatchClass
+    class_: DispatchClass
     pays_fee: str
 
 
@@ -63,7 +63,7 @@ DISPATCH_INFO: Codec[DispatchInfoRecord] = Struct(
     DispatchInfoRecord,
     (
         Field("weight", WEIGHT, "Weight"),
-        Field("dispatch_class", DISPATCH_CLASS, "DispatchClass"),
+        Field("class_", DISPATCH_CLASS, "DispatchClass"),
         Field("pays_fee", PAYS, "Pays"),
     ),
     path=("frame_support", "dispatch", "DispatchInfo"),

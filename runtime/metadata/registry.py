@@ -35,6 +35,7 @@ from runtime.scale import (
     Text,
     Tuple,
     Vec,
+    shown_name,
 )
 
 
@@ -68,7 +69,10 @@ class TypeRegistry:
         """Describe the fields of a struct, a variant, a call or an event."""
         return tuple(
             TypeField(
-                None if field.anonymous else field.name, self.of(field.codec), field.type_name or None, field.docs
+                None if field.anonymous else shown_name(field.name),
+                self.of(field.codec),
+                field.type_name or None,
+                field.docs,
             )
             for field in fields
         )

@@ -45,6 +45,7 @@ from runtime.scale.composite import (
     Tuple,
     Variant,
     Vec,
+    shown_name,
     variant,
 )
 from runtime.scale.fixed import FixedLayout, layout_of
@@ -93,5 +94,6 @@ __all__ = [
     "Vec",
     "encode_compact",
     "layout_of",
+    "shown_name",
     "variant",
 ]

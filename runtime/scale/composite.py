@@ -197,6 +197,11 @@ class Field:
     anonymous: bool = False
 
 
+def shown_name(name: str) -> str:
+    """A field's name as the world sees it: one that Python has taken for itself is written with a `_` behind it."""
+    return name.removesuffix("_")
+
+
 @dataclass(frozen=True, slots=True)
 class Struct(Codec[T], Generic[T]):
     """Named fields one after the other; the value is an instance of the dataclass `python_type`.

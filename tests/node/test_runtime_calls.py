@@ -84,7 +84,7 @@ def test_an_extrinsic_costs_weight_and_no_fee(node: NodeChain) -> None:
     raw = node.sign("Alice", remark(b"abc"))
     info = FEE_INFO.decode(asked(node, "TransactionPaymentApi_query_info", raw, U32.encode(len(raw))))
     assert (info.weight.ref_time, info.weight.proof_size) == (BASE_EXTRINSIC_WEIGHT + 5_024_000, 0)
-    assert (info.dispatch_class.name, info.partial_fee) == ("NORMAL", 0)
+    assert (info.class_.name, info.partial_fee) == ("NORMAL", 0)
     assert refused(node, "TransactionPaymentApi_query_info", b"\x00" + U32.encode(1)) == {
         "code": -32602,
         "message": "data: extrinsic is empty",
