@@ -7,8 +7,9 @@ import { failure, given, run, url } from './harness.mjs';
 
 const ed25519 = new Keyring({ type: 'ed25519' });
 const sr25519 = new Keyring({ type: 'sr25519' });
-const alice = ed25519.addFromUri('//Alice');
-const bob = sr25519.addFromUri('//Bob');
+const alice = ed25519.addFromUri('//polkadot-js//Alice');
+const bob = sr25519.addFromUri('//polkadot-js//Bob');
+const author = ed25519.addFromUri('//Alice');
 const FIRST_ITEM = 0;
 
 let api;
@@ -137,7 +138,7 @@ await run({
 
   'runtime APIs': async () => {
     const model = await api.call.matrixFactorizationApi.model();
-    assert.deepEqual([model.ratings.toNumber(), model.users.toNumber(), model.canonical.isTrue], [2, 2, true]);
+    assert.equal(model.canonical.isTrue, true);
     assert.equal(model.digest.unwrap().toHex(), (await api.query.matrixFactorization.model()).digest.toHex());
     const recommended = await api.call.matrixFactorizationApi.recommend(alice.address, 3);
     assert.equal(recommended.length, 3);
@@ -145,7 +146,7 @@ await run({
     assert.deepEqual((await api.call.metadata.metadataVersions()).map((version) => version.toNumber()), [14, 15]);
     assert.equal((await api.call.core.version()).specVersion.toNumber(), api.runtimeVersion.specVersion.toNumber());
     const before = await api.at(block);
-    assert.equal((await before.call.matrixFactorizationApi.model()).ratings.toNumber(), 1);
+    assert.equal((await before.call.matrixFactorizationApi.model()).ratings.toNumber(), model.ratings.toNumber() - 1);
     assert.equal((await before.query.system.account(alice.address)).nonce.toNumber(), 1);
   },
 
@@ -256,7 +257,7 @@ await run({
 
   'the author of a block': async () => {
     const header = await api.derive.chain.getHeader(block);
-    assert.equal(header.author.toString(), alice.address);
+    assert.equal(header.author.toString(), author.address);
   },
 
   'events of a block, by their extrinsics': async () => {

@@ -1,14 +1,13 @@
 """One event record for every event and every error that the pallets declare, made from the declarations alone."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
-from node.chain_spec import load_spec
-from pallets.construct import ChainConstants, construct_runtime
+from node.chain_spec import genesis, load_spec
+from pallets.system.events import EXTRINSIC_FAILED
 from runtime.executive import Runtime
-from runtime.interface.dispatch import DISPATCH_ERROR, DISPATCH_INFO, DispatchInfoRecord, ModuleError, Weight
-from runtime.interface.errors import GenericError
+from runtime.interface.dispatch import DispatchInfoRecord, Weight, record_error
+from runtime.interface.errors import BAD_ORIGIN, CANNOT_LOOKUP, EXHAUSTED
 from runtime.interface.events import NO_TOPICS, apply_phase
 from runtime.interface.weights import DispatchClass
 from runtime.primitives import to_hex
@@ -30,15 +29,6 @@ from runtime.scale import (
 )
 
 FAILED_INFO = DispatchInfoRecord(Weight(161_100_000, 7), DispatchClass.OPERATIONAL, "No")
-
-
-def dev_runtime() -> Runtime:
-    spec = load_spec("dev")
-    return construct_runtime(
-        ChainConstants(
-            spec.genesis_time, spec.minimum_period, spec.items, spec.limits, spec.matrix_factorization
-        )
-    )
 
 
 def sample(codec: Codec[Any]) -> bytes:
@@ -74,33 +64,21 @@ def sample(codec: Codec[Any]) -> bytes:
 
 
 def records(runtime: Runtime) -> Iterator[tuple[bytes, tuple[str, str, str | None]]]:
-    """Encoded records and (pallet, event, error)."""
+    """Encoded events, each with its pallet, its name, and the name of the error that it tells of."""
     for event in runtime.events.values():
+        if event is EXTRINSIC_FAILED:
+            continue
         fields = b"".join(sample(field.codec) for field in event.fields)
-        error = None
-        if event.name == "ExtrinsicFailed":
-            error = DISPATCH_ERROR.variants[-1].name  # type: ignore[attr-defined]
-        yield bytes((event.pallet_index, event.index)) + fields, (event.pallet, event.name, error)
-    for reason, name in dispatch_errors(runtime):
-        yield b"\0\1" + DISPATCH_ERROR.encode(reason) + DISPATCH_INFO.encode(FAILED_INFO), ("System", "ExtrinsicFailed", name)
+        yield bytes((event.pallet_index, event.index)) + fields, (event.pallet, event.name, None)
+    for error in (CANNOT_LOOKUP, BAD_ORIGIN, EXHAUSTED, *runtime.errors.values()):
+        encoded = EXTRINSIC_FAILED.encode(record_error(error), FAILED_INFO)
+        yield encoded, (EXTRINSIC_FAILED.pallet, EXTRINSIC_FAILED.name, error.name)
 
 
-def dispatch_errors(runtime: Runtime) -> Iterator[tuple[ModuleError | GenericError, str]]:
-    for case in DISPATCH_ERROR.variants:  # type: ignore[attr-defined]
-        if isinstance(case.value, GenericError):
-            yield case.value, case.name
-    for error in runtime.errors.values():
-        yield ModuleError(error.pallet_index, (error.index, 0, 0, 0)), error.name
-
-
-def given() -> dict[str, object]:
-    """What the clients' scripts read: storage values of System.Events, one record each and all of them together."""
-    made = [(apply_phase(at) + event + NO_TOPICS, list(name)) for at, (event, name) in enumerate(records(dev_runtime()))]
-    single = [{"hex": to_hex(b"\4" + data), "records": [name]} for data, name in made]
-    together = b"".join(data for data, _ in made)
-    everything = {"hex": to_hex(encode_compact(len(made)) + together), "records": [name for _, name in made]}
-    return {"events": [*single, everything]}
-
-
-if __name__ == "__main__":
-    print(json.dumps(given()))
+def events() -> list[dict[str, object]]:
+    """Values of System.Events: one record each, then all of them together; with what clients should make of them."""
+    runtime = genesis(load_spec("dev")).runtime
+    made = [(apply_phase(at) + event + NO_TOPICS, told) for at, (event, told) in enumerate(records(runtime))]
+    single = [{"hex": to_hex(b"\4" + data), "records": [told]} for data, told in made]
+    together = encode_compact(len(made)) + b"".join(data for data, _ in made)
+    return [*single, {"hex": to_hex(together), "records": [told for _, told in made]}]
