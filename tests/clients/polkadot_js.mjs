@@ -234,11 +234,11 @@ await run({
 
   'a signature whose era is over': async () => {
     const pair = ed25519.addFromUri('//polkadot-js//ancient');
-    const genesis = api.genesisHash;
-    for (let i = 0; i < 5; i += 1) await watch(api.tx.system.remark('0x'), pair);
-    const era = api.createType('ExtrinsicEra', { current: 0, period: 4 });
-    const old = await api.tx.system.remark('0x01').signAsync(pair, { era, blockHash: genesis });
-    // Four blocks later the era stands for other blocks, of which the signature does not speak.
+    const born = (await api.rpc.chain.getHeader()).number.toNumber() - 9;
+    const era = api.createType('ExtrinsicEra', { current: born, period: 8 });
+    const blockHash = await api.rpc.chain.getBlockHash(born);
+    const old = await api.tx.system.remark('0x01').signAsync(pair, { era, blockHash, nonce: 0 });
+    // By now the same bytes stand for a later era, of which the signature does not speak.
     assert.equal((await failure(old.send())).message, '1010: Invalid Transaction: Transaction has a bad signature');
   },
 
