@@ -44,7 +44,7 @@ def steps(script: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("node_modules")
-@pytest.mark.parametrize(("script", "least"), [("polkadot_js.mjs", 24), ("papi.mjs", 15), ("proof.mjs", 5)])
+@pytest.mark.parametrize(("script", "least"), [("polkadot_js.mjs", 23), ("papi.mjs", 15), ("proof.mjs", 5)])
 def test_a_client_of_npm(node: NodeProcess, given: Path, script: str, least: int) -> None:
     names = passed(node, given, "node", script)
     assert names == steps(script)
