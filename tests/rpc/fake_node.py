@@ -59,6 +59,16 @@ class DictState:
                 yield key, self.values[key]
 
 
+VERSION = {
+    "specName": "mfchain",
+    "implName": "mfchain-test",
+    "implVersion": 1,
+    "apis": [["0xdf6acb689907609b", 5]],
+    "transactionVersion": 1,
+    "stateVersion": 1,
+}
+
+
 def on_another_thread(function: Callable[..., None], *arguments: object) -> None:
     """Run to its end where the node would run."""
     thread = threading.Thread(target=function, args=arguments)
@@ -217,7 +227,7 @@ class FakeNode:
 
     def runtime_version(self, at: Hash | None) -> JsonObject:
         block, _ = self._state(at)
-        return {"specName": "mfchain", "specVersion": self.spec_versions[block], "stateVersion": 1}
+        return {**VERSION, "specVersion": self.spec_versions[block]}
 
     def metadata(self, at: Hash | None) -> bytes:
         self._state(at)
