@@ -323,8 +323,8 @@ def _bounded(value: Sequence[object], most: int, what: str) -> None:
         raise too_many(what, most)
 
 
-_HEX: Final = {"type": "string", "pattern": "^0x([0-9a-fA-F]{2})*$"}
-_HASH_SCHEMA: Final = {"type": "string", "pattern": "^0x[0-9a-fA-F]{64}$"}
+HEX_SCHEMA: Final = {"type": "string", "pattern": "^0x([0-9a-fA-F]{2})*$"}
+HASH_SCHEMA: Final = {"type": "string", "pattern": "^0x[0-9a-fA-F]{64}$"}
 _NUMBER_SCHEMA: Final = {
     "oneOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^0x[0-9a-fA-F]+$"}]
 }
@@ -336,16 +336,16 @@ _ITEM_SCHEMA: Final = {
 }
 _ACCOUNT_SCHEMA: Final = {"type": "string", "description": "SS58 address or 0x-hex of 32 bytes"}
 
-BYTES: Final = Kind(parse_bytes, _HEX)
+BYTES: Final = Kind(parse_bytes, HEX_SCHEMA)
 ARGUMENTS: Final = Kind(parse_arguments, {"type": "string", "pattern": "^(0x([0-9a-fA-F]{2})*)?$"})
-HASH: Final = Kind(parse_hash, _HASH_SCHEMA)
+HASH: Final = Kind(parse_hash, HASH_SCHEMA)
 BLOCK_NUMBERS: Final = Kind(
     parse_block_numbers,
     {"oneOf": [_NUMBER_SCHEMA, {"type": "array", "items": _NUMBER_SCHEMA, "maxItems": MAX_PAGE}]},
 )
-KEYS: Final = Kind(parse_keys, {"type": "array", "items": _HEX, "maxItems": MAX_KEYS})
+KEYS: Final = Kind(parse_keys, {"type": "array", "items": HEX_SCHEMA, "maxItems": MAX_KEYS})
 HASHES: Final = Kind(
-    parse_hashes, {"oneOf": [_HASH_SCHEMA, {"type": "array", "items": _HASH_SCHEMA, "maxItems": MAX_KEYS}]}
+    parse_hashes, {"oneOf": [HASH_SCHEMA, {"type": "array", "items": HASH_SCHEMA, "maxItems": MAX_KEYS}]}
 )
 STORAGE_QUERIES: Final = Kind(
     parse_storage_queries,
@@ -355,7 +355,7 @@ STORAGE_QUERIES: Final = Kind(
         "items": {
             "type": "object",
             "required": ["key", "type"],
-            "properties": {"key": _HEX, "type": {"enum": [str(kind) for kind in StorageQueryType]}},
+            "properties": {"key": HEX_SCHEMA, "type": {"enum": [str(kind) for kind in StorageQueryType]}},
         },
     },
 )
@@ -379,7 +379,7 @@ RATING: Final = Kind(parse_rating, {"type": "integer", "minimum": -(2**63), "max
 TEXT: Final = Kind(parse_text, {"type": "string", "maxLength": 1_024})
 BOOLEAN: Final = Kind(parse_boolean, {"type": "boolean"})
 EXTRINSIC_PLACE: Final = Kind(
-    parse_extrinsic_place, {"oneOf": [{"type": "integer", "minimum": 0, "maximum": MAX_U32}, _HASH_SCHEMA]}
+    parse_extrinsic_place, {"oneOf": [{"type": "integer", "minimum": 0, "maximum": MAX_U32}, HASH_SCHEMA]}
 )
 SUBSCRIPTION: Final = Kind(parse_subscription, {"oneOf": [{"type": "string"}, {"type": "integer"}]})
 RECOMMEND_OPTIONS: Final = Kind(
