@@ -1,5 +1,7 @@
 """What the chain keeps of every chain, byte by byte."""
 
+from dataclasses import replace
+
 import pytest
 
 from pallets.construct import VERSION
@@ -9,6 +11,7 @@ from pallets.system.storage import (
     ACCOUNT,
     ACCOUNT_INFO,
     BLOCK_HASH,
+    CODE_KEY,
     DIGEST,
     EVENT_COUNT,
     EVENTS_KEY,
@@ -17,6 +20,7 @@ from pallets.system.storage import (
     AccountInfo,
     Digest,
 )
+from runtime.executive import Runtime
 from runtime.extrinsic import Extrinsic
 from runtime.header import DigestItem, DigestKind
 from runtime.interface.context import Context
@@ -173,3 +177,25 @@ def test_clients_find_their_constants() -> None:
         (3, "NewAccount"),
         (5, "Remarked"),
     ]
+
+
+def test_the_state_names_its_runtime_where_clients_look_for_code() -> None:
+    chain = SmallChain()
+    assert chain.state.entries[b":code"] == VERSION_RECORD.encode(chain.runtime.version.record())
+    chain.block()
+    assert DIGEST.get(chain.state) == Digest(())
+
+
+def test_an_upgrade_is_noted_in_the_state_and_in_the_header_of_its_first_block() -> None:
+    chain = SmallChain()
+    chain.block()
+    version = replace(chain.runtime.version, spec_version=chain.runtime.version.spec_version + 1)
+    pallets = [pallet for pallet in chain.runtime.pallets if pallet.name != "System"]
+    limits, view = chain.runtime.limits, chain.runtime.empty_view
+    chain.runtime = Runtime(version, limits, System(), [system_pallet(version), *pallets], view)
+    chain.block()
+    assert chain.state.entries[CODE_KEY] == VERSION_RECORD.encode(version.record())
+    noted = (DigestItem(DigestKind.RUNTIME_ENVIRONMENT_UPDATED),)
+    assert chain.blocks[-1].header.digest == DIGEST.get(chain.state).logs == noted
+    chain.block()
+    assert chain.blocks[-1].header.digest == ()
