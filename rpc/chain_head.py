@@ -23,6 +23,7 @@ from runtime.primitives import BlockRef, Hash, to_hex
 log = logging.getLogger(__name__)
 
 MOST_PINNED: Final = 1_024
+MOST_UNFINALIZED: Final = 512
 MOST_OPERATIONS: Final = 16
 
 # Finalized blocks that a follower is told of at the start, the oldest first.
@@ -107,7 +108,13 @@ class Follower:
         self._subscription.push(encode({"event": event, **members}))
 
     def begin(self, best: BlockRef, finalized: BlockRef) -> None:
-        """Tell of the last finalized blocks, and of those from there to the best one."""
+        """Tell of the last finalized blocks, and of those from there to the best one.
+
+        Where these are too many, as on a chain whose blocks do not become final, the follower is told to stop.
+        """
+        if best.number > finalized.number + MOST_UNFINALIZED:
+            self._stop()
+            return
         history = self._history(finalized)
         self._finalized = finalized
         self._known[finalized.hash] = history[-1]
@@ -129,8 +136,7 @@ class Follower:
             case _:
                 return
         if len(self._pinned) > MOST_PINNED:
-            self.tell("stop")
-            self._subscription.end()
+            self._stop()
 
     def holds(self, block: Hash) -> bool:
         """Whether the client may ask about a block."""
@@ -157,6 +163,10 @@ class Follower:
         """It follows no more."""
         for operation in tuple(self.operations.values()):
             operation.end()
+
+    def _stop(self) -> None:
+        self.tell("stop")
+        self._subscription.end()
 
     def _history(self, finalized: BlockRef) -> list[Header]:
         """Headers of the last finalized blocks whose states can be read, the oldest first."""

@@ -295,8 +295,7 @@ class Hub:
     def _tell(self, event: NodeEvent) -> None:
         for topic in _FOLLOWED:
             for subscription in tuple(self._topics[topic].values()):
-                if subscription.follower is not None:
-                    subscription.follower.notice(event)
+                _notify(subscription, event)
         match event:
             case BlockImported():
                 self._tell_imported(event)
@@ -337,6 +336,16 @@ class Hub:
             text = encode(result())
             for subscription in tuple(watchers.values()):
                 subscription.push(text)
+
+
+def _notify(subscription: Subscription, event: NodeEvent) -> None:
+    """Let a follower take an event; one that cannot follow any more harms no other."""
+    try:
+        if subscription.follower is not None:
+            subscription.follower.notice(event)
+    except Exception:
+        log.exception("a follower lost the chain")
+        subscription.end()
 
 
 def storage_changes(block: Hash, values: Mapping[bytes, bytes | None]) -> dict[str, object]:

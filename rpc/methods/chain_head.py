@@ -59,8 +59,8 @@ def follow(call: Call, with_runtime: bool) -> str:
     subscription.follower = follower
     subscription.owner.attach(subscription, follower.close)
     hub = call.server.hub
-    follower.begin(*hub.heads())
     hub.add(subscription)
+    follower.begin(*hub.heads())
     return subscription.identifier
 
 

@@ -1,6 +1,7 @@
 """transaction_v1_*, transactionWatch_v1_*: transactions on their way, in the newer form of the interface."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final
@@ -14,6 +15,8 @@ from rpc.subscriptions import Subscription, Topic
 from runtime.extrinsic import extrinsic_hash
 from runtime.header import Block
 from runtime.primitives import Hash
+
+log = logging.getLogger(__name__)
 
 MOST_BROADCASTS: Final = 16
 
@@ -57,6 +60,8 @@ class Broadcast:
             await self._service.submit(self._transaction)
         except RpcError as fault:
             return fault.reason not in _TRY_AGAIN
+        except Exception:
+            log.exception("a transaction could not be handed in")
         return True
 
 

@@ -95,6 +95,7 @@ class FakeNode:
         self.spec_versions: dict[Hash, int] = {}
         self.finalized_number = 0
         self.hang = False
+        self.versions_fail = False
         self.submit_gate: threading.Event | None = None
         self.submit_begun = threading.Event()
         self.prepared = True
@@ -227,6 +228,8 @@ class FakeNode:
 
     def runtime_version(self, at: Hash | None) -> JsonObject:
         block, _ = self._state(at)
+        if self.versions_fail:
+            raise ZeroDivisionError("a defect of the node's")
         return {**VERSION, "specVersion": self.spec_versions[block]}
 
     def metadata(self, at: Hash | None) -> bytes:

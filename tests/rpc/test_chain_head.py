@@ -7,14 +7,14 @@ import orjson
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from rpc.chain_head import MOST_OPERATIONS, MOST_PINNED
+from rpc.chain_head import MOST_OPERATIONS, MOST_PINNED, MOST_UNFINALIZED
 from rpc.methods.chain_head import MOST_FOLLOWS
 from rpc.service import BlockFinalized, BlockImported
 from runtime.header import Header
 from runtime.primitives import BlockNumber, BlockRef, Hash, blake2b_256, to_hex
 from tests.rpc.conftest import Start
 from tests.rpc.fake_node import FakeNode
-from tests.rpc.served import PATIENCE, Served
+from tests.rpc.served import PATIENCE, Served, messages
 
 SPEC = {
     "specName": "mfchain",
@@ -334,6 +334,32 @@ def test_who_lets_nothing_go_is_told_to_stop(follower: Follower, node: FakeNode)
     assert follower.call("body", to_hex(node.chain[-1])) == {"result": "limitReached"}
     follower.follow(with_runtime=False)
     assert follower.event()["event"] == "initialized"
+
+
+def test_a_chain_far_ahead_of_its_final_block_cannot_be_followed(follower: Follower, node: FakeNode) -> None:
+    for _ in range(MOST_UNFINALIZED + 1):
+        node.grow({})
+    follower.follow()
+    assert follower.event() == {"event": "stop"}
+    assert follower.call("body", genesis(node)) == {"result": "limitReached"}
+    node.finalize(1)
+    follower.follow()
+    events = follower.events(MOST_UNFINALIZED + 2)
+    assert (events[0]["event"], events[-1]) == ("initialized", best(node.blocks[node.chain[-1]].header))
+
+
+def test_a_follower_that_fails_harms_no_other(
+    served: Served, follower: Follower, node: FakeNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    with connect(served.url, proxy=None) as connection:
+        other = Follower(connection).follow(with_runtime=False)
+        other.events(2)
+        follower.follow().events(2)
+        node.versions_fail = True
+        header = node.grow({})
+        assert [event["event"] for event in other.events(2)] == ["newBlock", "bestBlockChanged"]
+        assert follower.call("header", name(header)) is None, "its subscription is over"
+    assert messages(caplog, "rpc.subscriptions") == ["a follower lost the chain"]
 
 
 def test_who_lets_go_follows_for_ever(follower: Follower, node: FakeNode) -> None:
