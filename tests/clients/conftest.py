@@ -26,6 +26,13 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
         yield started
 
 
+@pytest.fixture
+def ring(tmp_path: Path) -> Iterator[NodeProcess]:
+    """One of three producers, who makes a block every third slot."""
+    with Nodes(tmp_path / "ring") as nodes:
+        yield nodes.start("--chain", "local", "--alice", "--producer", "--tmp", "--block-time", 250)
+
+
 @pytest.fixture(scope="session")
 def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file for the clients' scripts: events to decode, keys to prove, seeds of keys that one cannot derive."""

@@ -100,7 +100,7 @@ await run({
   'sign with ed25519, submit, watch to inBlock and finalized': async () => {
     const { result, statuses, block: hash } = await watch(api.tx.matrixFactorization.submitRating(FIRST_ITEM, 1), alice);
     block = hash;
-    assert.deepEqual(statuses, ['Ready', 'InBlock', 'Finalized']);
+    assert.deepEqual([statuses.at(0), statuses.at(-1)], ['Ready', 'Finalized']);
     assert.deepEqual(names(result), ['matrixFactorization.RatingSubmitted', 'system.NewAccount', 'system.ExtrinsicSuccess']);
     const [account, item, rating] = result.events[0].event.data;
     assert.deepEqual([account.toString(), item.toNumber(), rating.toNumber()], [alice.address, FIRST_ITEM, 1]);
@@ -115,6 +115,16 @@ await run({
     assert.equal(sent.signature.toHex().length, 2 + 128);
     assert.equal(sent.era.isImmortalEra, true);
     assert.equal(sent.signer.toString(), bob.address);
+  },
+
+  'every status, without what is fetched meanwhile': async () => {
+    const transaction = await api.tx.system.remark('0x00').signAsync(alice);
+    const statuses = [];
+    await first(
+      (tell) => api.rpc.author.submitAndWatchExtrinsic(transaction, tell),
+      (status) => statuses.push(status.type) && status.isFinalized,
+    );
+    assert.deepEqual(statuses, ['Ready', 'InBlock', 'Finalized']);
   },
 
   'the era is mortal unless it is said otherwise': async () => {
@@ -210,7 +220,7 @@ await run({
       }).catch(reject);
     });
     await done;
-    assert.deepEqual(statuses, ['Future', 'Ready', 'InBlock', 'Finalized']);
+    assert.deepEqual([...statuses.slice(0, 2), statuses.at(-1)], ['Future', 'Ready', 'Finalized']);
   },
 
   'errors of the pool': async () => {

@@ -44,11 +44,18 @@ def steps(script: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("node_modules")
-@pytest.mark.parametrize(("script", "least"), [("polkadot_js.mjs", 23), ("papi.mjs", 15), ("proof.mjs", 5)])
+@pytest.mark.parametrize(("script", "least"), [("polkadot_js.mjs", 24), ("papi.mjs", 15), ("proof.mjs", 5)])
 def test_a_client_of_npm(node: NodeProcess, given: Path, script: str, least: int) -> None:
     names = passed(node, given, "node", script)
     assert names == steps(script)
     assert len(names) >= least
+
+
+@pytest.mark.usefixtures("node_modules")
+def test_sealed_headers_of_a_ring(ring: NodeProcess, given: Path) -> None:
+    names = passed(ring, given, "node", "sealed.mjs")
+    assert names == steps("sealed.mjs")
+    assert len(names) >= 5
 
 
 @pytest.mark.usefixtures("node_modules")
