@@ -323,6 +323,7 @@ def test_what_was_let_go_may_not_be_asked_about(follower: Follower, node: FakeNo
     assert follower.error("header", to_hex(Hash(b"\xee" * 32))) == NOT_PINNED
 
 
+@pytest.mark.full
 def test_who_lets_nothing_go_is_told_to_stop(follower: Follower, node: FakeNode) -> None:
     follower.follow(with_runtime=False).events(2)
     for number in range(MOST_PINNED):
@@ -362,6 +363,7 @@ def test_a_follower_that_fails_harms_no_other(
     assert messages(caplog, "rpc.subscriptions") == ["a follower lost the chain"]
 
 
+@pytest.mark.full
 def test_who_lets_go_follows_for_ever(follower: Follower, node: FakeNode) -> None:
     follower.follow(with_runtime=False).events(2)
     for number in range(MOST_PINNED + 10):
