@@ -13,6 +13,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Final
 
 import orjson
@@ -79,7 +80,10 @@ def create_app(
 
 def _pages(server: Server, methods: Iterable[Method]) -> FastAPI:
     """What is not JSON-RPC."""
-    description = orjson.dumps(document(methods, server.service.node_info().version))
+
+    @cache
+    def description() -> bytes:
+        return orjson.dumps(document(methods, server.service.node_info().version))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -103,7 +107,7 @@ def _pages(server: Server, methods: Iterable[Method]) -> FastAPI:
 
     @pages.get("/openrpc.json")
     async def openrpc() -> Response:
-        return Response(description, media_type="application/json")
+        return Response(description(), media_type="application/json")
 
     @pages.get("/ready")
     async def ready() -> JSONResponse:
