@@ -107,6 +107,14 @@ plyvel_has_wheel() {
     "$PYTHON" -c 'import sys; sys.exit(sys.version_info[:2] > (3, 12))'
 }
 
+# Adds what the tests of clients need (tests/clients): node, and npm, which brings the clients.
+find_lacking_for_clients() {
+    if ! node -e 'process.exit(process.versions.node.split(".")[0] < 18 ? 1 : 0)' 2>/dev/null ||
+        ! command -v npm >/dev/null 2>&1; then
+        need "node 18 or newer with npm" "nodejs npm" "nodejs npm" node
+    fi
+}
+
 # The one command that installs PACKAGES on this machine.
 install_command() {
     local sudo=''
@@ -124,10 +132,9 @@ install_command() {
     esac
 }
 
-# Exits with 2 and the command to run when the machine lacks something.
-require_prerequisites() {
+# Exits with 2 and the command to run when the machine was found to lack something.
+refuse_lacking() {
     local command
-    find_lacking
     [ -n "$LACKING" ] || return 0
     command=$(install_command)
     if [ -n "$command" ]; then
@@ -151,7 +158,8 @@ stamp_fits() {
 
 ensure_venv() {
     if ! stamp_fits .lock-stamp "$ROOT/requirements.lock"; then
-        require_prerequisites
+        find_lacking
+        refuse_lacking
         say "making .venv from requirements.lock with $("$PYTHON" --version 2>&1) (once; a minute or two)"
         "$PYTHON" -m venv --clear "$VENV" || exit 1
         "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
@@ -163,4 +171,28 @@ ensure_venv() {
             --no-build-isolation -e "$ROOT" || exit 1
         file_digest "$ROOT/pyproject.toml" >"$VENV/.project-stamp"
     fi
+}
+
+# Whether these pytest arguments select the tests of clients: all do that name no file or folder of other tests.
+selects_clients() {
+    local argument others=
+    for argument in "$@"; do
+        case $argument in
+            tests | tests/ | tests/clients*) return 0 ;;
+            tests/*) others=yes ;;
+        esac
+    done
+    [ -z "$others" ]
+}
+
+ensure_clients() {
+    local folder="$ROOT/tests/clients"
+    if [ -d "$folder/node_modules" ] && stamp_fits .clients-stamp "$folder/package-lock.json"; then return 0; fi
+    LACKING='' PACKAGES='' COMPILER_LACKS=''
+    MANAGER=$(package_manager)
+    find_lacking_for_clients
+    refuse_lacking
+    say "installing the clients of tests/clients with npm (once; a minute or two)"
+    (cd "$folder" && npm ci --silent) || exit 1
+    file_digest "$folder/package-lock.json" >"$VENV/.clients-stamp"
 }
