@@ -48,9 +48,7 @@ def test_three_nodes_learn_the_same(nodes: Nodes, tmp_path: Path, capsys: pytest
         everywhere.wait_for_ratings(RATINGS)
         followed = time.monotonic() - began
         spent = [processor_seconds(node) - at_first for node, at_first in zip(started, before, strict=True)]
-        everywhere.wait_for_ratings(RATINGS, at_rest=True, patience=300.0)
         model = everywhere.agree_on_model()
-    assert model["canonical"]
     assert (model["ratings"], model["items"]) == (RATINGS, FILMS)
     with capsys.disabled():
         print(

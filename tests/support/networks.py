@@ -155,12 +155,12 @@ class Watchers:
             number -= 1
         return number, hashes[0]
 
-    def wait_for_ratings(self, count: int, *, at_rest: bool = False, patience: float = PATIENCE) -> None:
-        """Wait until the model of each node has so many ratings, and has learned from them if it is to be at rest."""
+    def wait_for_ratings(self, count: int) -> None:
+        """Wait until the model of each node has so many ratings."""
         for client in self.clients:
-            with client.subscribe("mf_subscribeModel", timeout=patience) as models:
+            with client.subscribe("mf_subscribeModel", timeout=PATIENCE) as models:
                 model = client.call("mf_model")
-                while model["ratings"] < count or not (model["canonical"] or not at_rest):
+                while model["ratings"] < count:
                     model = models.next()
 
     def agree_on_model(self, patience: float = PATIENCE) -> dict[str, Any]:
