@@ -13,7 +13,7 @@ const MOVE_MS = 450;
 const Z90 = 1.6448536;
 
 // A deviation of this share of the half scale fills the height; less certain ones are flatter.
-const SHARP = 0.34;
+const SHARP = 0.45;
 
 /** Mean, deviation and interval in the chain's scale from the parts that RPC gives. */
 export function guess(mean, std, scale) {

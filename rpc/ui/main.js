@@ -6,7 +6,7 @@ import { Chain } from "/ui/chain.js";
 import { h, say, show } from "/ui/dom.js";
 import { RateView } from "/ui/rate.js";
 import { Tastes } from "/ui/tastes.js";
-import { t, whole } from "/ui/texts.js";
+import { t } from "/ui/texts.js";
 import { toast } from "/ui/toasts.js";
 import { WatchView } from "/ui/watch.js";
 
@@ -141,8 +141,7 @@ class Page {
     const notice = byId("connection");
     this.live.dataset.state = state;
     this.live.setAttribute("aria-label", state === "open" ? t.connection.open : t.connection.connecting);
-    say(this.liveText, state === "open" && this.chain.best !== null ? whole(this.chain.best) : "");
-    this.liveText.title = this.chain.best === null ? "" : t.connection.live(this.chain.best);
+    say(this.liveText, state === "open" && this.chain.best !== null ? t.connection.live(this.chain.best) : "");
     if (state === "open") {
       if (this.wasLost) {
         this.wasLost = false;

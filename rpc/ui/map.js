@@ -9,6 +9,7 @@ const MOST_ITEMS = 400;
 const FEWEST = 3;
 const MOVE_MS = 900;
 const PADDING = 34;
+const MOST_STRETCH = 8;
 const NEAR = 24;
 
 export class ItemMap {
@@ -85,11 +86,13 @@ export class ItemMap {
   }
 
   move(points) {
-    const reach = Math.max(...points.map(({ to: [x, y] }) => Math.max(Math.abs(x), Math.abs(y))), 1e-9);
+    // Each direction is stretched to fill the map, but the weaker one not beyond what it has to say.
+    const spans = [0, 1].map((axis) => Math.max(...points.map(({ to }) => Math.abs(to[axis])), 1e-9));
+    const reach = spans.map((span) => Math.max(span, Math.max(...spans) / MOST_STRETCH));
     const before = new Map(this.points.map((point) => [point.item, point.at]));
     this.places = new Map(points.map(({ item, to }) => [item, to]));
     this.points = points.map(({ to: [x, y], ...point }) => {
-      const to = [x / reach, y / reach];
+      const to = [x / reach[0], y / reach[1]];
       return { ...point, to, from: before.get(point.item) ?? [0, 0], at: to };
     });
     cancelAnimationFrame(this.frame);

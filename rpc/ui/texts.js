@@ -15,7 +15,7 @@ export const t = {
   title: (view, chain) => (chain ? `${view} \u00b7 ${chain}` : view),
   views: "Views",
   view: { rate: "Rate and predict", watch: "Watch" },
-  theme: { label: "Colours", auto: "As the system", light: "Light", dark: "Dark" },
+  theme: { label: "Colours", auto: "Auto", light: "Light", dark: "Dark" },
 
   connection: {
     connecting: "Connecting to the node\u2026",
@@ -99,7 +99,7 @@ export const t = {
 
   recommend: {
     heading: (name) => `For ${name}`,
-    orders: { mean: "Best guess", optimistic: "Worth exploring", pessimistic: "Safe choice" },
+    orders: { mean: "Best guess", optimistic: "Explore", pessimistic: "Play safe" },
     explain: {
       mean: "Highest expected rating.",
       optimistic: "Could turn out very well: high expectation plus one standard deviation.",

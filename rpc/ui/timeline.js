@@ -3,7 +3,6 @@
 import { h, s, say, show } from "/ui/dom.js";
 import { fixed, t, whole } from "/ui/texts.js";
 
-const WIDTH = 640;
 const HEIGHT = 220;
 const LEFT = 44;
 const BOTTOM = 24;
@@ -20,7 +19,7 @@ export class Timeline {
     this.item = null;
     this.points = [];
     this.select = h("select", { "aria-label": t.watch.timeline, on: { change: () => this.choose(Number(this.select.value)) } });
-    this.picture = s("svg", { class: "timeline", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
+    this.picture = s("svg", { class: "timeline", role: "img", height: HEIGHT });
     this.latest = h("p", { class: "timeline-latest", role: "status" });
     this.element = h(
       "section",
@@ -30,6 +29,7 @@ export class Timeline {
       this.picture,
       h("div", { class: "panel-head" }, this.latest, h("button", { type: "button", on: { click: () => openRate(this.item) } }, t.watch.rateIt)),
     );
+    new ResizeObserver(() => this.draw()).observe(this.picture);
   }
 
   begin() {
@@ -121,7 +121,8 @@ export class Timeline {
     const unit = this.chain.scale.shownSpread(half);
     const reach = Math.max(...points.map(({ mean, std }) => Math.abs(mean) + Z90 * std), 0.1) * 1.08;
     const [first, last] = [points[0].number, points.at(-1).number];
-    const x = (number) => (first === last ? (LEFT + WIDTH) / 2 : LEFT + ((number - first) / (last - first)) * (WIDTH - LEFT - 12));
+    const right = Math.max(this.picture.clientWidth, 200) - 12;
+    const x = (number) => (first === last ? (LEFT + right) / 2 : LEFT + ((number - first) / (last - first)) * (right - LEFT));
     const y = (value) => (HEIGHT - BOTTOM) / 2 - (value / reach) * ((HEIGHT - BOTTOM) / 2 - 8);
     const path = (value) => points.map((point) => `${x(point.number).toFixed(1)} ${y(value(point)).toFixed(1)}`);
     const upper = path(({ mean, std }) => mean + Z90 * std);
@@ -132,21 +133,21 @@ export class Timeline {
     this.picture.setAttribute("aria-label", t.watch.timelineLabel(title, ...bounds));
     show(
       this.picture,
-      ...[-1, -0.5, 0, 0.5, 1].map((share) => this.gridLine(share * reach, y, unit)),
+      ...[-1, -0.5, 0, 0.5, 1].map((share) => this.gridLine(share * reach, right, y, unit)),
       s("path", { class: "timeline-band", d: `M${upper.join("L")}L${lower.join("L")}Z` }),
       s("path", { class: "timeline-mean", d: `M${path(({ mean }) => mean).join("L")}` }),
       s("circle", { class: "timeline-now", cx: x(newest.number), cy: y(newest.mean), r: 4 }),
       s("text", { class: "axis", x: LEFT, y: HEIGHT - 6 }, whole(first)),
-      s("text", { class: "axis", x: WIDTH - 12, y: HEIGHT - 6, "text-anchor": "end" }, first === last ? "" : whole(last)),
+      s("text", { class: "axis", x: right, y: HEIGHT - 6, "text-anchor": "end" }, first === last ? "" : whole(last)),
     );
     say(this.latest, t.watch.timelineNow(...bounds, newest.ratings));
   }
 
-  gridLine(value, y, unit) {
+  gridLine(value, right, y, unit) {
     return s(
       "g",
       {},
-      s("line", { class: value === 0 ? "grid zero" : "grid", x1: LEFT, x2: WIDTH - 12, y1: y(value), y2: y(value) }),
+      s("line", { class: value === 0 ? "grid zero" : "grid", x1: LEFT, x2: right, y1: y(value), y2: y(value) }),
       s("text", { class: "axis", x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, signed(value * unit)),
     );
   }
