@@ -5,6 +5,7 @@ import { Connection, Disconnected, RpcError } from "/ui/rpc.js";
 const PAGE = 1_000;
 export const MOST_ITEMS = 10_000;
 const HEALTH_EVERY = 4_000;
+const NEW_ITEMS_EVERY = 1_000;
 const FEW_ITEMS = 100;
 const LONG_CATALOGUE_EVERY = 5_000;
 
@@ -83,6 +84,7 @@ export class Chain {
       this.emit("finalized", this.finalized);
     });
     this.connection.subscribe("mf_subscribeModel", "mf_unsubscribeModel", [], (model) => this.onModel(model));
+    this.newItems = new Refresher(() => this.facts && this.lookForItems(), NEW_ITEMS_EVERY);
     setInterval(() => this.beat(), HEALTH_EVERY);
   }
 
@@ -179,14 +181,19 @@ export class Chain {
   onHead(header) {
     this.best = Number(header.number);
     this.emit("head", header);
+    this.newItems.ask();
   }
 
   onModel(model) {
-    const grew = model.items !== this.model?.items;
     this.model = model;
     this.emit("model", model);
-    if (grew) {
-      this.refreshItems().catch(ignoreLoss);
+  }
+
+  /** A new item changes no prediction, so nobody tells of it: ask what comes after the last known one. */
+  async lookForItems() {
+    const { total } = await this.call("mf_items", this.items.length, 0);
+    if (total !== this.total) {
+      await this.loadFrom(this.items.length, total);
     }
   }
 
