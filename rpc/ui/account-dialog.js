@@ -114,6 +114,7 @@ export class AccountDialog {
       secret.hidden = !secret.hidden;
       say(secret, secret.hidden ? "" : account.suri);
       say(toggle, secret.hidden ? t.account.export : t.account.hide);
+      toggle.setAttribute("aria-label", secret.hidden ? t.account.exportOf(account.name) : t.account.hideOf(account.name));
       toggle.setAttribute("aria-expanded", String(!secret.hidden));
     });
     const remove = h("button", { type: "button", class: "link danger", "aria-label": t.account.removeOf(account.name), on: { click: () => this.askToRemove(account) } }, t.account.remove);

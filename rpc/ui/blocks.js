@@ -2,7 +2,7 @@
 
 import { h, mayMove, show } from "/ui/dom.js";
 import { describe } from "/ui/extrinsics.js";
-import { Reader, fromHex } from "/ui/scale.js";
+import { Reader, fromHex, toHex } from "/ui/scale.js";
 import { t, whole } from "/ui/texts.js";
 
 const SHOWN = 30;
@@ -63,7 +63,7 @@ export class BlockFeed {
   }
 
   row({ number, hash, author, time, transactions, actions, count }) {
-    const lines = actions.map((action) => h("li", {}, this.line(action)));
+    const lines = grouped(actions).map((group) => h("li", {}, this.line(group)));
     if (count > actions.length) {
       lines.push(h("li", { class: "note" }, t.watch.moreRatings(count - actions.length)));
     }
@@ -82,15 +82,39 @@ export class BlockFeed {
     );
   }
 
-  line(action) {
-    const { scale } = this.chain;
-    const title = action.title ?? this.chain.title(action.item) ?? t.watch.item(action.item);
-    const tell = { rate: t.watch.rated, retract: t.watch.retracted, register: t.watch.registered, predict: t.watch.asked }[action.kind];
-    const rating = action.kind === "rate" ? scale.label(action.rating) : "";
-    const [who, what] = tell(this.names.ofKey(action.account), title);
-    const tone = action.rating > scale.middle ? "up" : action.rating < scale.middle ? "down" : "";
-    return [h("strong", {}, who), what, rating === "" ? null : h("span", { class: `chip ${tone}` }, rating)];
+  /** What one account did, in a sentence. */
+  line(group) {
+    const [{ account, kind }] = group;
+    const things = group.map((action) => h("span", { class: "thing" }, this.title(action), this.chip(action)));
+    return [h("strong", {}, this.names.ofKey(account)), ` ${t.watch.did[kind]} `, things];
   }
+
+  title({ title, item }) {
+    return title ?? this.chain.title(item) ?? t.watch.item(item);
+  }
+
+  chip({ kind, rating }) {
+    if (kind !== "rate") {
+      return null;
+    }
+    const { scale } = this.chain;
+    const tone = rating > scale.middle ? "up" : rating < scale.middle ? "down" : "";
+    return h("span", { class: `chip ${tone}` }, scale.label(rating));
+  }
+}
+
+/** Runs of the same account doing the same. */
+function grouped(actions) {
+  const groups = [];
+  for (const action of actions) {
+    const last = groups.at(-1)?.[0];
+    if (last !== undefined && toHex(last.account) === toHex(action.account) && last.kind === action.kind) {
+      groups.at(-1).push(action);
+    } else {
+      groups.push([action]);
+    }
+  }
+  return groups;
 }
 
 /** What is shown of a block. */

@@ -45,9 +45,6 @@ export const sign = (suri, payload) => ask("sign", { suri, payload });
 /** Start the worker ahead of time. */
 export const warmUp = () => ask("hash", { bytes: new Uint8Array() }).catch(() => {});
 
-/** An address in this chain's form. */
-export const normal = (address) => ask("normal", { address });
-
 export async function hashOf(bytes) {
   return toHex(await ask("hash", { bytes }));
 }

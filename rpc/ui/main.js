@@ -42,7 +42,7 @@ class Page {
     this.links = Object.fromEntries(Object.keys(this.views).map((name) => [name, h("a", { href: `#${name}` }, t.view[name])]));
     this.live = h("span", { class: "live", role: "img" });
     this.liveText = h("span", { class: "live-text" });
-    this.accountButton = h("button", { type: "button", class: "account-button", on: { click: () => this.dialog.open() } });
+    this.accountButton = h("button", { type: "button", class: "account-button", title: t.account.choose, on: { click: () => this.dialog.open() } });
     show(
       byId("bar"),
       h("div", { class: "brand" }, h("img", { src: "/ui/icon.svg", alt: "", width: 26, height: 26 }), h("strong", {}, t.brand), this.chainName),
@@ -107,8 +107,12 @@ class Page {
       this.views.rate.accountChanged();
       this.views.watch.accountChanged();
     }
-    show(this.accountButton, mark(current), h("span", { class: "account-name" }, current.name));
-    this.accountButton.setAttribute("aria-label", t.account.current(current.name));
+    show(
+      this.accountButton,
+      mark(current),
+      h("span", { class: "hidden-text" }, t.account.current),
+      h("span", { class: "account-name" }, current.name),
+    );
   }
 
   /** Show the view that the address names; `#rate/3` and `#watch/3` name an item too. */

@@ -182,18 +182,18 @@ export class ItemMap {
     for (const point of [...chosen, ...this.points.slice(0, 60)]) {
       const text = point.title.length > 28 ? `${point.title.slice(0, 27)}\u2026` : point.title;
       const size = context.measureText(text).width;
-      const isLeft = point.x + point.radius + 5 + size > width - 4;
-      const left = isLeft ? point.x - point.radius - 5 - size : point.x + point.radius + 5;
-      const box = [left - 2, point.y - 8, left + size + 2, point.y + 8];
       const own = taken[this.points.indexOf(point)];
-      const isFree = left > 2 && !taken.some((other) => other !== own && overlaps(box, other));
-      if (isFree || chosen.includes(point)) {
-        taken.push(box);
+      const free = placesBeside(point, size).find(
+        ([left, middle]) => left > 2 && left + size < width - 2 && !taken.some((other) => other !== own && overlaps(boxOf(left, middle, size), other)),
+      );
+      const [left, middle] = free ?? (chosen.includes(point) ? placesBeside(point, size)[0] : []);
+      if (left !== undefined) {
+        taken.push(boxOf(left, middle, size));
         context.strokeStyle = css(colours.surface, 0.9);
         context.lineWidth = 3;
-        context.strokeText(text, left, point.y + 4);
+        context.strokeText(text, left, middle + 4);
         context.fillStyle = css(colours.ink, 1);
-        context.fillText(text, left, point.y + 4);
+        context.fillText(text, left, middle + 4);
       }
     }
   }
@@ -244,6 +244,20 @@ export class ItemMap {
     this.marked = item;
     this.draw();
   }
+}
+
+/** Where a title may stand, by its left end and middle: right of its dot, left, above, below. */
+function placesBeside({ x, y, radius }, size) {
+  return [
+    [x + radius + 5, y],
+    [x - radius - 5 - size, y],
+    [x - size / 2, y - radius - 9],
+    [x - size / 2, y + radius + 9],
+  ];
+}
+
+function boxOf(left, middle, size) {
+  return [left - 2, middle - 7, left + size + 2, middle + 7];
 }
 
 function css([red, green, blue], alpha) {

@@ -1,10 +1,19 @@
 // The signing worker: keys exist here, and in the browser's own storage, and nowhere else.
 
-import { Keyring, blake2AsU8a, cryptoWaitReady, decodeAddress, encodeAddress, mnemonicGenerate } from "/ui/vendor/keys.js";
+import {
+  Keyring,
+  blake2AsU8a,
+  cryptoWaitReady,
+  encodeAddress,
+  keyExtractSuri,
+  mnemonicGenerate,
+  mnemonicValidate,
+} from "/ui/vendor/keys.js";
 
 const LONGEST_PLAIN_PAYLOAD = 256;
 const ED25519 = 0;
 const WORDS = 12;
+const SEED = /^0x[0-9a-f]{64}$/i;
 
 const keyring = new Keyring({ type: "ed25519", ss58Format: 42 });
 
@@ -15,6 +24,7 @@ const actions = {
   },
 
   restore({ suri }) {
+    check(suri);
     return keyring.createFromUri(suri).address;
   },
 
@@ -31,11 +41,17 @@ const actions = {
   addresses({ keys }) {
     return keys.map((key) => encodeAddress(key, 42));
   },
-
-  normal({ address }) {
-    return encodeAddress(decodeAddress(address), 42);
-  },
 };
+
+/** The library takes any short text for a seed; only a phrase, a seed in hex or a development path is meant here. */
+function check(suri) {
+  if (!suri.startsWith("//")) {
+    const { phrase } = keyExtractSuri(suri);
+    if (!SEED.test(phrase) && !mnemonicValidate(phrase)) {
+      throw new Error("no secret phrase");
+    }
+  }
+}
 
 addEventListener("message", async ({ data: { id, action, ...given } }) => {
   try {

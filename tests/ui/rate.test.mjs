@@ -32,7 +32,7 @@ test("a rating taken back leaves no trace in the predictions", async () => {
 
   const { digest } = await node.call("mf_model");
   await rateAndWait(page, "Ozark", "dislike");
-  await card(page, "Ozark").getByRole("button", { name: "Take back your rating of Ozark" }).click();
+  await card(page, "Ozark").getByRole("button", { name: "Undo your rating of Ozark" }).click();
   await toast(page, "Ozark: rating taken back").getByText(/^In block \d+$/).waitFor();
   await card(page, "Ozark").getByText("not rated yet").waitFor();
   assert.equal(await card(page, "Ozark").getByRole("button", { pressed: true }).count(), 0);

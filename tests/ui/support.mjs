@@ -12,6 +12,7 @@ import { chromium } from "playwright-core";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const BIN = process.env.MFCHAIN_BIN ?? join(ROOT, ".venv", "bin");
+export const MFCHAIN = (program) => join(BIN, program);
 const PATIENCE = 30_000;
 const BROWSERS = ["chromium", "chromium-browser", "google-chrome"];
 const ON_A_MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome";
@@ -102,7 +103,7 @@ export class Node {
   }
 
   async start(port = 0) {
-    this.program = new Program(join(BIN, "mfchain-node"), [...this.args, "--rpc-port", String(port)]);
+    this.program = new Program(MFCHAIN("mfchain-node"), [...this.args, "--rpc-port", String(port)]);
     const [, found] = await this.program.said(/JSON-RPC at ws:\/\/127\.0\.0\.1:(\d+) /);
     this.port = Number(found);
     this.url = `http://127.0.0.1:${found}/`;
@@ -186,7 +187,7 @@ export async function openTab(context, url, prepare = () => {}) {
   const page = await context.newPage();
   page.on("pageerror", (error) => faults.push(`uncaught: ${error.stack}`));
   page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type()) && !/WebSocket connection|ERR_CONNECTION_REFUSED/.test(message.text())) {
+    if (["error", "warning"].includes(message.type()) && !/WebSocket connection|net::ERR_CONNECTION/.test(message.text())) {
       faults.push(`${message.type()}: ${message.text()}`);
     }
   });
