@@ -4,7 +4,7 @@ import { MOST_ITEMS } from "/ui/chain.js";
 import { Gauge, lean, numbers } from "/ui/density.js";
 import { h, say, show } from "/ui/dom.js";
 import { RatingControl } from "/ui/rating.js";
-import { t } from "/ui/texts.js";
+import { byTitle, t } from "/ui/texts.js";
 
 // Cards made at a time; a catalogue of thousands grows as it is scrolled.
 const STEP = 48;
@@ -114,7 +114,7 @@ export class Catalogue {
     }[this.filter];
     const found = this.chain.items.filter(({ item, title }) => isWanted(item) && title.toLowerCase().includes(words));
     const by = {
-      title: (a, b) => a.title.localeCompare(b.title, "en"),
+      title: byTitle,
       ratings: (a, b) => b.ratings - a.ratings,
       best: (a, b) => (guesses.get(b.item)?.mean ?? -Infinity) - (guesses.get(a.item)?.mean ?? -Infinity),
       sure: (a, b) => (guesses.get(a.item)?.std ?? Infinity) - (guesses.get(b.item)?.std ?? Infinity),

@@ -11,6 +11,8 @@ const MOVE_MS = 900;
 const PADDING = 34;
 const MOST_STRETCH = 8;
 const NEAR = 24;
+const TITLES = 60;
+const COLOURS = ["low", "middle", "high", "ink", "line", "surface"];
 
 export class ItemMap {
   constructor(chain, tastes, choose) {
@@ -42,12 +44,13 @@ export class ItemMap {
     this.canvas.addEventListener("keydown", (event) => this.key(event));
     this.canvas.addEventListener("blur", () => this.hover(null));
     new ResizeObserver(() => this.draw()).observe(this.canvas);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.readColours());
+    document.addEventListener("theme", () => this.readColours());
   }
 
   begin() {
     say(this.note, t.watch.mapNote(this.tastes.account.name));
-    this.draw();
+    this.readColours();
   }
 
   async refresh() {
@@ -115,14 +118,20 @@ export class ItemMap {
     this.frame = requestAnimationFrame(step);
   }
 
-  colour(name) {
-    this.probe.style.color = `var(--${name})`;
-    return getComputedStyle(this.probe).color.match(/[\d.]+/g).map(Number);
+  /** The theme's colours as numbers, which the canvas needs. */
+  readColours() {
+    const read = (name) => {
+      this.probe.style.color = `var(--${name})`;
+      return getComputedStyle(this.probe).color.match(/[\d.]+/g).map(Number);
+    };
+    this.colours = Object.fromEntries(COLOURS.map((name) => [name, read(name)]));
+    this.letters = 0.75 * Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+    this.draw();
   }
 
   draw() {
     const { clientWidth: width, clientHeight: height } = this.canvas;
-    if (width === 0) {
+    if (width === 0 || this.colours === undefined) {
       return;
     }
     const ratio = devicePixelRatio;
@@ -133,7 +142,7 @@ export class ItemMap {
     const context = this.canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
-    const colours = Object.fromEntries(["low", "middle", "high", "ink", "line", "surface"].map((name) => [name, this.colour(name)]));
+    const { colours } = this;
     this.drawAxes(context, width, height, colours.line);
     const most = Math.max(...this.points.map(({ ratings }) => ratings), 1);
     for (const point of this.points) {
@@ -175,11 +184,11 @@ export class ItemMap {
 
   /** Titles where there is room, of the most rated first. */
   drawTitles(context, width, colours) {
-    context.font = "12px system-ui, sans-serif";
+    context.font = `${this.letters}px system-ui, sans-serif`;
     context.lineJoin = "round";
     const taken = this.points.map(({ x, y, radius }) => [x - radius, y - radius, x + radius, y + radius]);
     const chosen = this.points.filter((point) => point.item === this.marked || point === this.hovered);
-    for (const point of [...chosen, ...this.points.slice(0, 60)]) {
+    for (const point of [...chosen, ...this.points.slice(0, TITLES)]) {
       const text = point.title.length > 28 ? `${point.title.slice(0, 27)}\u2026` : point.title;
       const size = context.measureText(text).width;
       const own = taken[this.points.indexOf(point)];

@@ -7,6 +7,12 @@ const percents = new Intl.NumberFormat("en", { style: "percent", maximumFraction
 export const whole = (number) => integers.format(number);
 export const fixed = (number) => decimals.format(number === 0 ? 0 : number).replace("-", "\u2212");
 export const percent = (share) => percents.format(share);
+const collator = new Intl.Collator("en", { numeric: true });
+
+/** Which of two titles comes first. */
+export const byTitle = (left, right) => collator.compare(left.title, right.title);
+
+const superscript = (number) => [...String(number)].map((digit) => "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"[digit]).join("");
 const some = (count, one, many) => `${whole(count)} ${count === 1 ? one : many}`;
 
 export const t = {
@@ -87,7 +93,7 @@ export const t = {
     mean: "Mean",
     deviation: "Standard deviation, noise included",
     interval: "90% interval",
-    raw: (bits) => `Mean and variance in units of 2^\u2212${bits}`,
+    raw: (bits) => `Mean \u00b7 variance, in 1/2${superscript(bits)}`,
     at: "At block",
     canonical: "This is the canonical model of all ratings: every node that has them computes the same bits.",
     provisional: "Corrected for the newest ratings; the next epoch learns it anew.",
@@ -205,6 +211,7 @@ export const t = {
   watch: {
     heading: "Watch the chain learn",
     block: "Best block",
+    version: (version) => `node version ${version}`,
     finalized: "Finalized",
     lag: (count) => (count === 0 ? "no lag" : some(count, "block behind", "blocks behind")),
     ratings: "Ratings",

@@ -1,7 +1,7 @@
 // What the chain believes of one item, block by block.
 
 import { h, s, say, show } from "/ui/dom.js";
-import { fixed, t, whole } from "/ui/texts.js";
+import { byTitle, fixed, t, whole } from "/ui/texts.js";
 
 const HEIGHT = 220;
 const LEFT = 44;
@@ -43,7 +43,7 @@ export class Timeline {
   drawChoices() {
     const { items } = this.chain;
     const rated = items.length > MOST_CHOICES ? [...items].sort((a, b) => b.ratings - a.ratings).slice(0, MOST_CHOICES) : items;
-    const offered = [...rated].sort((a, b) => a.title.localeCompare(b.title, "en"));
+    const offered = [...rated].sort(byTitle);
     if (this.item !== null && !offered.some(({ item }) => item === this.item)) {
       offered.unshift({ item: this.item, title: this.chain.title(this.item) ?? t.watch.item(this.item) });
     }

@@ -52,7 +52,6 @@ export class WatchView {
       chain.on(event, () => this.isShown && this.drawTiles());
     }
     chain.on("items", () => this.isShown && this.timeline.drawChoices());
-    document.addEventListener("theme", () => this.isShown && this.map.draw());
     setInterval(() => this.isShown && this.ringRefresher.ask(), 1_000);
   }
 
@@ -118,7 +117,7 @@ export class WatchView {
     if (facts === null) {
       return;
     }
-    this.tiles.block.update(whole(best), facts.version);
+    this.tiles.block.update(whole(best), t.watch.version(facts.version));
     const isKnown = finalized !== null;
     this.tiles.finalized.update(isKnown ? whole(finalized) : "\u2013", isKnown ? t.watch.lag(Math.max(best - finalized, 0)) : "");
     this.tiles.ratings.update(whole(model.ratings), t.watch.ratingsBy(model.users, model.items));

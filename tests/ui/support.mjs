@@ -234,14 +234,18 @@ process.once("SIGTERM", async () => {
   process.exit(1);
 });
 
-afterEach(async () => {
-  await Promise.all(windows.splice(0).map((context) => context.close()));
-  assert.deepEqual(faults.splice(0), []);
-});
-
-after(async () => {
+/** End everything that was started here. */
+export async function closeAll() {
   await (await browser)?.close();
   for (const one of running.splice(0)) {
     await one.stop();
   }
-});
+}
+
+if (process.env.NODE_TEST_CONTEXT !== undefined) {
+  afterEach(async () => {
+    await Promise.all(windows.splice(0).map((context) => context.close()));
+    assert.deepEqual(faults.splice(0), []);
+  });
+  after(closeAll);
+}
