@@ -184,7 +184,8 @@ class Card {
         this.count,
       ),
       this.gauge.element,
-      h("div", { class: "ends", "aria-hidden": "true" }, h("span", {}, scale.label(scale.min)), this.words, h("span", {}, scale.label(scale.max))),
+      h("div", { class: "ends", "aria-hidden": "true" }, h("span", {}, scale.label(scale.min)), h("span", {}, scale.label(scale.max))),
+      this.words,
       this.control.element,
     );
   }

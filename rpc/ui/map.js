@@ -120,6 +120,9 @@ export class ItemMap {
 
   /** The theme's colours as numbers, which the canvas needs. */
   readColours() {
+    if (!this.probe.isConnected) {
+      return;
+    }
     const read = (name) => {
       this.probe.style.color = `var(--${name})`;
       return getComputedStyle(this.probe).color.match(/[\d.]+/g).map(Number);
@@ -143,7 +146,9 @@ export class ItemMap {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
     const { colours } = this;
-    this.drawAxes(context, width, height, colours.line);
+    if (this.points.length > 0) {
+      this.drawAxes(context, width, height, colours.line);
+    }
     const most = Math.max(...this.points.map(({ ratings }) => ratings), 1);
     for (const point of this.points) {
       point.x = width / 2 + point.at[0] * (width / 2 - PADDING);

@@ -58,7 +58,7 @@ export const t = {
     empty: "The catalogue is empty. Add the first title below.",
     first: (count) => `Only the first ${whole(count)} items are shown.`,
     catalogue: "Catalogue",
-    ratings: (count) => (count === 0 ? "not rated yet" : some(count, "rating", "ratings")),
+    ratings: (count) => (count === 0 ? "no ratings" : some(count, "rating", "ratings")),
     choose: (title) => `Your rating of ${title}`,
     undo: "Undo",
     undoOf: (title) => `Undo your rating of ${title}`,

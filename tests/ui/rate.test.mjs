@@ -34,7 +34,7 @@ test("a rating taken back leaves no trace in the predictions", async () => {
   await rateAndWait(page, "Ozark", "dislike");
   await card(page, "Ozark").getByRole("button", { name: "Undo your rating of Ozark" }).click();
   await toast(page, "Ozark: rating taken back").getByText(/^In block \d+$/).waitFor();
-  await card(page, "Ozark").getByText("not rated yet").waitFor();
+  await card(page, "Ozark").getByText("no ratings").waitFor();
   assert.equal(await card(page, "Ozark").getByRole("button", { pressed: true }).count(), 0);
   assert.equal((await node.call("mf_model")).digest, digest);
 });

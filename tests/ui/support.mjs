@@ -156,7 +156,7 @@ export async function startNode(...args) {
 /** The addresses of a network of producers, all of which can be called. */
 export async function startLocalnet(count) {
   const [rpc, peers] = [await freePort(count), await freePort(count)];
-  const network = new Program(join(ROOT, "scripts", "localnet"), [String(count), "--rpc-port", String(rpc), "--port", String(peers)]);
+  const network = new Program(MFCHAIN("python"), [join(ROOT, "scripts", "localnet.py"), String(count), "--rpc-port", String(rpc), "--port", String(peers)]);
   running.push({ stop: () => network.end(), abort: () => network.end() });
   const urls = Array.from({ length: count }, (_, index) => `http://127.0.0.1:${rpc + index}/`);
   for (const url of urls) {
