@@ -103,18 +103,14 @@ export class BlockFeed {
   }
 }
 
-/** Runs of the same account doing the same. */
+/** What the same account did of the same kind; blocks take turns between accounts. */
 function grouped(actions) {
-  const groups = [];
+  const groups = new Map();
   for (const action of actions) {
-    const last = groups.at(-1)?.[0];
-    if (last !== undefined && toHex(last.account) === toHex(action.account) && last.kind === action.kind) {
-      groups.at(-1).push(action);
-    } else {
-      groups.push([action]);
-    }
+    const key = action.kind + toHex(action.account);
+    groups.set(key, [...(groups.get(key) ?? []), action]);
   }
-  return groups;
+  return [...groups.values()];
 }
 
 /** What is shown of a block. */

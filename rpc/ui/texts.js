@@ -2,7 +2,7 @@
 
 const integers = new Intl.NumberFormat("en");
 const decimals = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
-const percents = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 0 });
+const percents = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 0, roundingMode: "floor" });
 
 export const whole = (number) => integers.format(number);
 export const fixed = (number) => decimals.format(number === 0 ? 0 : number).replace("-", "\u2212");
