@@ -30,7 +30,11 @@ export class AccountDialog {
           "div",
           { class: "drawer-head" },
           h("h2", { id: "account-heading" }, t.account.heading),
-          h("button", { type: "button", class: "icon-button", "aria-label": t.account.close, on: { click: () => this.close() } }, "\u00d7"),
+          h(
+            "button",
+            { type: "button", class: "icon-button", "aria-label": t.account.close, on: { click: () => this.close() } },
+            "\u00d7",
+          ),
         ),
         this.body,
       ),
@@ -70,7 +74,11 @@ export class AccountDialog {
         h("h3", {}, t.account.wallet),
         walletNote,
         wallet.length > 0
-          ? h("ul", { class: "account-list" }, wallet.map((account) => this.row(account, false)))
+          ? h(
+              "ul",
+              { class: "account-list" },
+              wallet.map((account) => this.row(account, false)),
+            )
           : h("button", { type: "button", on: { click: () => this.connect(walletNote) } }, t.account.connect),
       ),
     );
@@ -82,7 +90,13 @@ export class AccountDialog {
       {},
       h("h3", {}, heading),
       h("p", { class: "note" }, note),
-      accounts.length > 0 ? h("ul", { class: "account-list" }, accounts.map((account) => this.row(account, isOwn))) : null,
+      accounts.length > 0
+        ? h(
+            "ul",
+            { class: "account-list" },
+            accounts.map((account) => this.row(account, isOwn)),
+          )
+        : null,
     );
   }
 
@@ -109,15 +123,31 @@ export class AccountDialog {
 
   ownButtons(account) {
     const secret = h("p", { class: "phrase", hidden: true });
-    const toggle = h("button", { type: "button", class: "link", "aria-label": t.account.exportOf(account.name), "aria-expanded": "false" }, t.account.export);
+    const toggle = h(
+      "button",
+      { type: "button", class: "link", "aria-label": t.account.exportOf(account.name), "aria-expanded": "false" },
+      t.account.export,
+    );
     toggle.addEventListener("click", () => {
       secret.hidden = !secret.hidden;
       say(secret, secret.hidden ? "" : account.suri);
       say(toggle, secret.hidden ? t.account.export : t.account.hide);
-      toggle.setAttribute("aria-label", secret.hidden ? t.account.exportOf(account.name) : t.account.hideOf(account.name));
+      toggle.setAttribute(
+        "aria-label",
+        secret.hidden ? t.account.exportOf(account.name) : t.account.hideOf(account.name),
+      );
       toggle.setAttribute("aria-expanded", String(!secret.hidden));
     });
-    const remove = h("button", { type: "button", class: "link danger", "aria-label": t.account.removeOf(account.name), on: { click: () => this.askToRemove(account) } }, t.account.remove);
+    const remove = h(
+      "button",
+      {
+        type: "button",
+        class: "link danger",
+        "aria-label": t.account.removeOf(account.name),
+        on: { click: () => this.askToRemove(account) },
+      },
+      t.account.remove,
+    );
     return h("div", { class: "own" }, toggle, remove, secret);
   }
 
@@ -150,7 +180,14 @@ export class AccountDialog {
 
   nameField() {
     const id = freshId("name");
-    const input = h("input", { id, type: "text", value: t.account.defaultName(this.accounts.kept.length + 1), maxLength: 40, required: true, autocomplete: "off" });
+    const input = h("input", {
+      id,
+      type: "text",
+      value: t.account.defaultName(this.accounts.kept.length + 1),
+      maxLength: 40,
+      required: true,
+      autocomplete: "off",
+    });
     return { input, field: h("p", { class: "field" }, h("label", { for: id }, t.account.name), input) };
   }
 
@@ -186,7 +223,11 @@ export class AccountDialog {
 
   /** Show the phrase of a new account once. */
   made(account) {
-    const done = h("button", { type: "button", class: "primary", on: { click: () => this.close() } }, t.account.written);
+    const done = h(
+      "button",
+      { type: "button", class: "primary", on: { click: () => this.close() } },
+      t.account.written,
+    );
     show(
       this.body,
       h("p", {}, t.account.made(account.name)),
@@ -200,9 +241,22 @@ export class AccountDialog {
   restore() {
     const { input, field } = this.nameField();
     const id = freshId("phrase");
-    const phrase = h("textarea", { id, rows: 3, required: true, spellcheck: false, autocomplete: "off", "aria-describedby": `${id}-hint` });
+    const phrase = h("textarea", {
+      id,
+      rows: 3,
+      required: true,
+      spellcheck: false,
+      autocomplete: "off",
+      "aria-describedby": `${id}-hint`,
+    });
     phrase.setAttribute("autocapitalize", "none");
-    const words = h("p", { class: "field" }, h("label", { for: id }, t.account.phrase), phrase, h("span", { class: "note", id: `${id}-hint` }, t.account.phraseHint));
+    const words = h(
+      "p",
+      { class: "field" },
+      h("label", { for: id }, t.account.phrase),
+      phrase,
+      h("span", { class: "note", id: `${id}-hint` }, t.account.phraseHint),
+    );
     this.form([words, field], t.account.restoreDo, async () => {
       try {
         if ((await this.accounts.restore(input.value.trim(), phrase.value)) === null) {

@@ -16,7 +16,7 @@ export const DEVELOPMENT = [
 ].map(([name, address]) => ({ kind: "dev", name, address, suri: `//${name}` }));
 
 /** Somebody without an account: reads, and is predicted as whoever never rated. */
-export const NOBODY = { kind: "none", name: "somebody new", address: `0x${"00".repeat(32)}` };
+const NOBODY = { kind: "none", name: "somebody new", address: `0x${"00".repeat(32)}` };
 
 const OPEN_CHAINS = new Set(["Development", "Local"]);
 
@@ -107,14 +107,21 @@ export class Accounts {
       return "none";
     }
     const found = await web3Accounts({ ss58Format: 42, accountType: ["ed25519", "sr25519"] });
-    this.wallet = found.map(({ address, meta }) => ({ kind: "wallet", name: meta.name ?? short(address), address, source: meta.source }));
+    this.wallet = found.map(({ address, meta }) => ({
+      kind: "wallet",
+      name: meta.name ?? short(address),
+      address,
+      source: meta.source,
+    }));
     this.changed();
     return found.length === 0 ? "empty" : "some";
   }
 
   /** The name of an address, or a short form of it. */
   nameOf(address) {
-    return [...DEVELOPMENT, ...this.kept, ...this.wallet].find((one) => one.address === address)?.name ?? short(address);
+    return (
+      [...DEVELOPMENT, ...this.kept, ...this.wallet].find((one) => one.address === address)?.name ?? short(address)
+    );
   }
 }
 

@@ -18,7 +18,12 @@ export class BlockFeed {
     this.names = names;
     this.last = null;
     this.list = h("ol", { class: "blocks" }, h("li", { class: "note" }, t.watch.noBlocks));
-    this.element = h("section", { class: "panel", "aria-labelledby": "blocks-heading" }, h("h2", { id: "blocks-heading" }, t.watch.blocks), this.list);
+    this.element = h(
+      "section",
+      { class: "panel", "aria-labelledby": "blocks-heading" },
+      h("h2", { id: "blocks-heading" }, t.watch.blocks),
+      this.list,
+    );
   }
 
   /** A head at or below a block that is shown: the best chain has changed from there on. */
@@ -46,7 +51,9 @@ export class BlockFeed {
     const entries = blocks.flatMap((answer, index) =>
       answer === null || answer instanceof Error ? [] : [read(answer.block, hashes[index])],
     );
-    await this.names.learn(entries.flatMap(({ author, actions }) => [...(author ? [author] : []), ...actions.map(({ account }) => account)]));
+    await this.names.learn(
+      entries.flatMap(({ author, actions }) => [...(author ? [author] : []), ...actions.map(({ account }) => account)]),
+    );
     const rows = entries.map((entry) => this.row(entry));
     const skipped = this.last === null ? 0 : first - this.last - 1;
     if (skipped > 0) {
@@ -76,7 +83,11 @@ export class BlockFeed {
         { class: "block-head" },
         h("strong", {}, whole(number)),
         h("code", { title: hash }, `${hash.slice(0, 10)}\u2026`),
-        h("span", { class: "note" }, [author ? t.watch.by(this.names.ofKey(author)) : null, time].filter(Boolean).join(" \u00b7 ")),
+        h(
+          "span",
+          { class: "note" },
+          [author ? t.watch.by(this.names.ofKey(author)) : null, time].filter(Boolean).join(" \u00b7 "),
+        ),
       ),
       lines.length > 0 ? h("ul", {}, lines) : h("span", { class: "note" }, quiet),
     );
@@ -134,7 +145,10 @@ function read({ header, extrinsics }, hash) {
     number: Number(header.number),
     hash,
     author: author === undefined ? null : fromHex(`0x${author.slice(AUTHOR_PREFIX.length)}`),
-    time: stamp === undefined ? null : clock.format(new Reader(fromHex(`0x${stamp.slice(TIMESTAMP_PREFIX.length - 2)}`)).compact()),
+    time:
+      stamp === undefined
+        ? null
+        : clock.format(new Reader(fromHex(`0x${stamp.slice(TIMESTAMP_PREFIX.length - 2)}`)).compact()),
     transactions: extrinsics.filter((one) => one !== stamp).length,
     actions,
     count,

@@ -58,7 +58,11 @@ export class Catalogue {
   }
 
   choice(label, options, choose) {
-    const select = h("select", {}, Object.entries(options).map(([value, text]) => h("option", { value }, text)));
+    const select = h(
+      "select",
+      {},
+      Object.entries(options).map(([value, text]) => h("option", { value }, text)),
+    );
     select.addEventListener("change", () => {
       choose(select.value);
       this.rearrange();
@@ -67,7 +71,13 @@ export class Catalogue {
   }
 
   addForm() {
-    const input = h("input", { type: "text", "aria-label": t.rate.addLabel, placeholder: t.rate.addLabel, autocomplete: "off", required: true });
+    const input = h("input", {
+      type: "text",
+      "aria-label": t.rate.addLabel,
+      placeholder: t.rate.addLabel,
+      autocomplete: "off",
+      required: true,
+    });
     const form = h("form", { class: "add" }, input, h("button", { type: "submit" }, t.rate.addButton));
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
@@ -128,7 +138,8 @@ export class Catalogue {
     const { items, total } = this.chain;
     const shown = this.ordered.slice(0, this.limit);
     const cards = shown.map((item) => this.card(item).element);
-    const isSame = cards.length === this.grid.childElementCount && cards.every((card, index) => card === this.grid.children[index]);
+    const isSame =
+      cards.length === this.grid.childElementCount && cards.every((card, index) => card === this.grid.children[index]);
     if (!isSame) {
       show(this.grid, cards);
       for (const item of this.cards.keys()) {
@@ -140,7 +151,8 @@ export class Catalogue {
     const left = this.ordered.length - shown.length;
     this.more.hidden = left <= 0;
     say(this.more, t.rate.more(left));
-    const words = this.search.value.trim() !== "" ? t.rate.none : items.length === 0 ? t.rate.empty : t.rate.noneFiltered;
+    const words =
+      this.search.value.trim() !== "" ? t.rate.none : items.length === 0 ? t.rate.empty : t.rate.noneFiltered;
     const few = total > MOST_ITEMS ? ` ${t.rate.first(MOST_ITEMS)}` : "";
     say(this.count, this.ordered.length === 0 ? words : `${t.rate.found(this.ordered.length, items.length)}.${few}`);
     this.draw();
@@ -184,7 +196,12 @@ class Card {
         this.count,
       ),
       this.gauge.element,
-      h("div", { class: "ends", "aria-hidden": "true" }, h("span", {}, scale.label(scale.min)), h("span", {}, scale.label(scale.max))),
+      h(
+        "div",
+        { class: "ends", "aria-hidden": "true" },
+        h("span", {}, scale.label(scale.min)),
+        h("span", {}, scale.label(scale.max)),
+      ),
       this.words,
       this.control.element,
     );

@@ -10,7 +10,7 @@ const FEW_ITEMS = 100;
 const LONG_CATALOGUE_EVERY = 5_000;
 
 /** The chain's rating scale. */
-export class Scale {
+class Scale {
   constructor({ min, max, step, labels }) {
     this.min = min;
     this.max = max;
@@ -78,7 +78,9 @@ export class Chain {
       },
       () => this.load(),
     );
-    this.connection.subscribe("chain_subscribeNewHeads", "chain_unsubscribeNewHeads", [], (header) => this.onHead(header));
+    this.connection.subscribe("chain_subscribeNewHeads", "chain_unsubscribeNewHeads", [], (header) =>
+      this.onHead(header),
+    );
     this.connection.subscribe("chain_subscribeFinalizedHeads", "chain_unsubscribeFinalizedHeads", [], (header) => {
       this.finalized = Number(header.number);
       this.emit("finalized", this.finalized);

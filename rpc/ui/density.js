@@ -26,7 +26,7 @@ export function fullGuess({ mean, std, interval90: [low, high], raw }, scale) {
   return { mean: raw ? scale.fromModel(Number(raw.mean) / 2 ** raw.fractionalBits) : mean, std, low, high };
 }
 
-export function clipped(value, scale) {
+function clipped(value, scale) {
   return Math.min(Math.max(value, scale.min), scale.max);
 }
 
@@ -70,7 +70,8 @@ export class Gauge {
   }
 
   axis() {
-    const marks = this.scale.values.length <= 11 ? this.scale.values : [this.scale.min, this.scale.middle, this.scale.max];
+    const marks =
+      this.scale.values.length <= 11 ? this.scale.values : [this.scale.min, this.scale.middle, this.scale.max];
     return s(
       "g",
       { class: "gauge-axis" },
@@ -104,7 +105,9 @@ export class Gauge {
     const step = (now) => {
       const share = Math.min((now - began) / MOVE_MS, 1);
       const eased = 1 - (1 - share) ** 3;
-      this.draw(Object.fromEntries(Object.keys(guess).map((name) => [name, from[name] + (guess[name] - from[name]) * eased])));
+      this.draw(
+        Object.fromEntries(Object.keys(guess).map((name) => [name, from[name] + (guess[name] - from[name]) * eased])),
+      );
       if (share < 1) {
         this.frame = requestAnimationFrame(step);
       }
@@ -134,7 +137,7 @@ export class Gauge {
 }
 
 /** The colour between the scale's ends. */
-export function toneOf(mean, scale) {
+function toneOf(mean, scale) {
   const share = Math.round(Math.min(Math.abs(scale.toModel(mean)) * 1.8, 1) * 100);
   return `color-mix(in oklab, var(--${mean < scale.middle ? "low" : "high"}) ${share}%, var(--middle))`;
 }

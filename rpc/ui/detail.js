@@ -26,7 +26,11 @@ export class Detail {
     this.watch = h("button", { type: "button", on: { click: () => watch(this.item) } }, t.detail.watch);
     this.element = h(
       "dialog",
-      { class: "drawer", "aria-labelledby": "detail-title", on: { close: () => this.closed(), click: (event) => this.outside(event) } },
+      {
+        class: "drawer",
+        "aria-labelledby": "detail-title",
+        on: { close: () => this.closed(), click: (event) => this.outside(event) },
+      },
       h(
         "div",
         { class: "drawer-body" },
@@ -34,7 +38,11 @@ export class Detail {
           "div",
           { class: "drawer-head" },
           this.title,
-          h("button", { type: "button", class: "icon-button", "aria-label": t.detail.close, on: { click: () => this.close() } }, "\u00d7"),
+          h(
+            "button",
+            { type: "button", class: "icon-button", "aria-label": t.detail.close, on: { click: () => this.close() } },
+            "\u00d7",
+          ),
         ),
         this.whose,
         this.picture,
@@ -139,7 +147,10 @@ export class Detail {
       [t.detail.raw(raw.fractionalBits), `${raw.mean} \u00b7 ${raw.variance}`],
       [t.detail.at, `${whole(block.number)} (${block.hash.slice(0, 10)}\u2026)`],
     ];
-    show(this.table, rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+    show(
+      this.table,
+      rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
+    );
   }
 
   drawSimilar(similar) {

@@ -5,7 +5,7 @@ import { Reader, compact, fromHex, joined, littleEndian } from "/ui/scale.js";
 const PALLET = 8;
 const CALL = { rate: 0, predict: 1, retract: 2, register: 3, rateMany: 4 };
 const SIGNED = 0x84;
-export const ERA_PERIOD = 64;
+const ERA_PERIOD = 64;
 export const SIGNED_EXTENSIONS = [
   "CheckNonZeroSender",
   "CheckSpecVersion",

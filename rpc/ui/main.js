@@ -39,15 +39,34 @@ class Page {
   buildBar() {
     say(byId("skip"), t.skip);
     this.chainName = h("span", { class: "chain-name" });
-    this.links = Object.fromEntries(Object.keys(this.views).map((name) => [name, h("a", { href: `#${name}` }, t.view[name])]));
+    this.links = Object.fromEntries(
+      Object.keys(this.views).map((name) => [name, h("a", { href: `#${name}` }, t.view[name])]),
+    );
     this.live = h("span", { class: "live", role: "img" });
     this.liveText = h("span", { class: "live-text" });
-    this.accountButton = h("button", { type: "button", class: "account-button", title: t.account.choose, on: { click: () => this.dialog.open() } });
+    this.accountButton = h("button", {
+      type: "button",
+      class: "account-button",
+      title: t.account.choose,
+      on: { click: () => this.dialog.open() },
+    });
     show(
       byId("bar"),
-      h("div", { class: "brand" }, h("img", { src: "/ui/icon.svg", alt: "", width: 26, height: 26 }), h("strong", {}, t.brand), this.chainName),
+      h(
+        "div",
+        { class: "brand" },
+        h("img", { src: "/ui/icon.svg", alt: "", width: 26, height: 26 }),
+        h("strong", {}, t.brand),
+        this.chainName,
+      ),
       h("nav", { "aria-label": t.views }, Object.values(this.links)),
-      h("div", { class: "bar-end" }, h("span", { class: "status" }, this.live, this.liveText), this.themeChoice(), this.accountButton),
+      h(
+        "div",
+        { class: "bar-end" },
+        h("span", { class: "status" }, this.live, this.liveText),
+        this.themeChoice(),
+        this.accountButton,
+      ),
     );
     document.body.append(this.dialog.element);
   }
@@ -158,7 +177,11 @@ class Page {
       if (!this.wasLost) {
         this.wasLost = true;
         this.lostText = h("span");
-        show(notice, this.lostText, h("button", { type: "button", on: { click: () => this.chain.connection.retryNow() } }, t.connection.retry));
+        show(
+          notice,
+          this.lostText,
+          h("button", { type: "button", on: { click: () => this.chain.connection.retryNow() } }, t.connection.retry),
+        );
         this.findOutWhy();
       }
       notice.hidden = false;

@@ -125,7 +125,9 @@ export class ItemMap {
     }
     const read = (name) => {
       this.probe.style.color = `var(--${name})`;
-      return getComputedStyle(this.probe).color.match(/[\d.]+/g).map(Number);
+      return getComputedStyle(this.probe)
+        .color.match(/[\d.]+/g)
+        .map(Number);
     };
     this.colours = Object.fromEntries(COLOURS.map((name) => [name, read(name)]));
     this.letters = 0.75 * Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
@@ -174,7 +176,10 @@ export class ItemMap {
     const tone = this.chain.scale.toModel(point.guess.mean);
     const end = tone < 0 ? colours.low : colours.high;
     const share = Math.min(Math.abs(tone) * 1.8, 1);
-    context.fillStyle = css(colours.middle.map((value, index) => value + (end[index] - value) * share), 0.85);
+    context.fillStyle = css(
+      colours.middle.map((value, index) => value + (end[index] - value) * share),
+      0.85,
+    );
     context.beginPath();
     context.arc(point.x, point.y, point.radius, 0, 2 * Math.PI);
     context.fill();
@@ -198,7 +203,10 @@ export class ItemMap {
       const size = context.measureText(text).width;
       const own = taken[this.points.indexOf(point)];
       const free = placesBeside(point, size).find(
-        ([left, middle]) => left > 2 && left + size < width - 2 && !taken.some((other) => other !== own && overlaps(boxOf(left, middle, size), other)),
+        ([left, middle]) =>
+          left > 2 &&
+          left + size < width - 2 &&
+          !taken.some((other) => other !== own && overlaps(boxOf(left, middle, size), other)),
       );
       const [left, middle] = free ?? (chosen.includes(point) ? placesBeside(point, size)[0] : []);
       if (left !== undefined) {
@@ -230,7 +238,12 @@ export class ItemMap {
     }
     this.hovered = point;
     const { scale } = this.chain;
-    say(this.tip, point === null ? "" : `${point.title} \u00b7 ${t.watch.timelineRatings(point.ratings)} \u00b7 ${fixed(scale.shown(point.guess.mean))}`);
+    say(
+      this.tip,
+      point === null
+        ? ""
+        : `${point.title} \u00b7 ${t.watch.timelineRatings(point.ratings)} \u00b7 ${fixed(scale.shown(point.guess.mean))}`,
+    );
     this.draw();
   }
 

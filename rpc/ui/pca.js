@@ -5,14 +5,22 @@ const ROUNDS = 60;
 /** Positions on the two principal axes, and the share of the variance they hold. Points: arrays of equal length. */
 export function principal(points) {
   const size = points[0].length;
-  const mean = Array.from({ length: size }, (_, axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length);
+  const mean = Array.from(
+    { length: size },
+    (_, axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length,
+  );
   const centred = points.map((point) => point.map((value, axis) => value - mean[axis]));
   const covariance = Array.from({ length: size }, (_, row) =>
-    Array.from({ length: size }, (_unused, column) => centred.reduce((sum, point) => sum + point[row] * point[column], 0) / points.length),
+    Array.from(
+      { length: size },
+      (_unused, column) => centred.reduce((sum, point) => sum + point[row] * point[column], 0) / points.length,
+    ),
   );
   const total = covariance.reduce((sum, row, axis) => sum + row[axis], 0);
   const first = dominant(covariance);
-  const second = dominant(covariance.map((row, i) => row.map((value, j) => value - first.value * first.vector[i] * first.vector[j])));
+  const second = dominant(
+    covariance.map((row, i) => row.map((value, j) => value - first.value * first.vector[i] * first.vector[j])),
+  );
   const positions = centred.map((point) => [dot(point, first.vector), dot(point, second.vector)]);
   return { positions, share: total > 0 ? Math.min((first.value + second.value) / total, 1) : 0 };
 }
@@ -28,7 +36,13 @@ function dominant(matrix) {
     }
     vector = next.map((value) => value / length);
   }
-  return { value: dot(matrix.map((row) => dot(row, vector)), vector), vector };
+  return {
+    value: dot(
+      matrix.map((row) => dot(row, vector)),
+      vector,
+    ),
+    vector,
+  };
 }
 
 function dot(left, right) {

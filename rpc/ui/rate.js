@@ -18,7 +18,10 @@ export class RateView {
     this.isShown = false;
     this.recommended = [];
     this.detail = new Detail(chain, tastes, { open: (item) => this.open(item), watch: openWatch });
-    this.catalogue = new Catalogue(chain, tastes, { open: (item) => this.open(item), changed: () => this.refresher.ask() });
+    this.catalogue = new Catalogue(chain, tastes, {
+      open: (item) => this.open(item),
+      changed: () => this.refresher.ask(),
+    });
     this.recommendHeading = h("h2", { id: "recommend-heading" });
     this.explain = h("p", { class: "note" });
     this.list = h("ol", { class: "picks" });
@@ -38,7 +41,12 @@ export class RateView {
           this.explain,
           this.list,
         ),
-        h("section", { class: "panel mine-panel", "aria-labelledby": "mine-heading" }, h("h2", { id: "mine-heading" }, t.mine.heading), this.mineList),
+        h(
+          "section",
+          { class: "panel mine-panel", "aria-labelledby": "mine-heading" },
+          h("h2", { id: "mine-heading" }, t.mine.heading),
+          this.mineList,
+        ),
       ),
       this.catalogue.element,
       this.detail.element,
@@ -142,7 +150,8 @@ export class RateView {
     if (rows.length === 0 && this.chain.items.length > 0) {
       rows.push(h("li", { class: "note" }, t.recommend.none));
     }
-    const isSame = rows.length === this.list.childElementCount && rows.every((row, index) => row === this.list.children[index]);
+    const isSame =
+      rows.length === this.list.childElementCount && rows.every((row, index) => row === this.list.children[index]);
     if (!isSame) {
       show(this.list, rows);
     }
@@ -163,8 +172,16 @@ export class RateView {
         h(
           "li",
           {},
-          h("button", { type: "button", class: "link", on: { click: () => this.open(item) } }, this.chain.title(item) ?? t.watch.item(item)),
-          h("span", { class: `chip ${rating > scale.middle ? "up" : rating < scale.middle ? "down" : ""}` }, scale.label(rating)),
+          h(
+            "button",
+            { type: "button", class: "link", on: { click: () => this.open(item) } },
+            this.chain.title(item) ?? t.watch.item(item),
+          ),
+          h(
+            "span",
+            { class: `chip ${rating > scale.middle ? "up" : rating < scale.middle ? "down" : ""}` },
+            scale.label(rating),
+          ),
         ),
       );
     if (rows.length === 0) {
@@ -186,7 +203,12 @@ class Pick {
     this.element = h(
       "li",
       {},
-      h("div", { class: "pick-text" }, h("button", { type: "button", class: "link", on: { click: open } }, title), this.words),
+      h(
+        "div",
+        { class: "pick-text" },
+        h("button", { type: "button", class: "link", on: { click: open } }, title),
+        this.words,
+      ),
       this.gauge.element,
     );
   }

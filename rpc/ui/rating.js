@@ -14,7 +14,11 @@ export class RatingControl {
     const isShort = scale.values.length <= MOST_BUTTONS;
     this.buttons = isShort ? scale.values.map((value) => this.button(value, choose)) : [];
     this.select = isShort ? null : this.list(choose, title);
-    this.undo = h("button", { type: "button", class: "link undo", "aria-label": t.rate.undoOf(title), on: { click: undo } }, t.rate.undo);
+    this.undo = h(
+      "button",
+      { type: "button", class: "link undo", "aria-label": t.rate.undoOf(title), on: { click: undo } },
+      t.rate.undo,
+    );
     const kind = scale.isBinary ? "binary" : "stars";
     this.group = h(
       "div",

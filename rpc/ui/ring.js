@@ -43,7 +43,11 @@ export class Ring {
       if (members.length > MOST_NAMED) {
         return dot;
       }
-      const letter = s("text", { x, y: y + 4, "text-anchor": "middle", class: `ring-letter${isTurn ? " turn" : ""}` }, this.names.ofAddress(member).slice(0, 1));
+      const letter = s(
+        "text",
+        { x, y: y + 4, "text-anchor": "middle", class: `ring-letter${isTurn ? " turn" : ""}` },
+        this.names.ofAddress(member).slice(0, 1),
+      );
       return s("g", {}, dot, letter);
     });
     this.picture.setAttribute("aria-label", t.watch.ringLabel(members.length));
@@ -51,12 +55,19 @@ export class Ring {
       this.picture,
       s("circle", { class: "ring-line", cx: SIZE / 2, cy: SIZE / 2, r: RADIUS }),
       ...points,
-      s("text", { x: SIZE / 2, y: SIZE / 2 + 4, "text-anchor": "middle", class: "ring-slot" }, slot === null ? "" : t.watch.slot(slot)),
+      s(
+        "text",
+        { x: SIZE / 2, y: SIZE / 2 + 4, "text-anchor": "middle", class: "ring-slot" },
+        slot === null ? "" : t.watch.slot(slot),
+      ),
     );
     say(this.turn, turn === null ? "" : t.watch.turn(this.names.ofAddress(turn)));
     const shown = members.length > MOST_NAMED ? members.filter((one) => one === turn || missed.has(one)) : members;
     const rows = shown.slice(0, MOST_NAMED).map((member) => {
-      const notes = [voters.has(member) ? t.watch.voter : null, missed.get(member) > 0 ? t.watch.missed(missed.get(member)) : null];
+      const notes = [
+        voters.has(member) ? t.watch.voter : null,
+        missed.get(member) > 0 ? t.watch.missed(missed.get(member)) : null,
+      ];
       return h(
         "li",
         { class: member === turn ? "turn" : "" },
@@ -87,5 +98,10 @@ function normal(status, members) {
       missed.set(member, count);
     }
   }
-  return { turn: account(status.turn), voters: new Set((status.voters ?? []).map(account)), missed, slot: status.slot ?? null };
+  return {
+    turn: account(status.turn),
+    voters: new Set((status.voters ?? []).map(account)),
+    missed,
+    slot: status.slot ?? null,
+  };
 }

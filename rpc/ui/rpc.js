@@ -75,7 +75,12 @@ export class Connection {
 
   /** The results of several calls in one message; each is a result, or the error it was refused with. */
   async batch(calls) {
-    const settled = await Promise.allSettled(this.send(calls.map(([method, ...params]) => ({ method, params })), true));
+    const settled = await Promise.allSettled(
+      this.send(
+        calls.map(([method, ...params]) => ({ method, params })),
+        true,
+      ),
+    );
     return settled.map(({ status, value, reason }) => {
       if (status === "rejected" && reason instanceof Disconnected) {
         throw reason;

@@ -65,7 +65,9 @@ function inWords(error) {
     return new NotDone(t.send.away);
   }
   if (error instanceof RpcError) {
-    return new NotDone(t.send.reasons[error.reason] ?? t.send.codes[error.code] ?? t.send.other(error.reason || error.message));
+    return new NotDone(
+      t.send.reasons[error.reason] ?? t.send.codes[error.code] ?? t.send.other(error.reason || error.message),
+    );
   }
   return new NotDone(t.send.other(error.message));
 }

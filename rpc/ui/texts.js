@@ -6,13 +6,14 @@ const percents = new Intl.NumberFormat("en", { style: "percent", maximumFraction
 
 export const whole = (number) => integers.format(number);
 export const fixed = (number) => decimals.format(number === 0 ? 0 : number).replace("-", "\u2212");
-export const percent = (share) => percents.format(share);
+const percent = (share) => percents.format(share);
 const collator = new Intl.Collator("en", { numeric: true });
 
 /** Which of two titles comes first. */
 export const byTitle = (left, right) => collator.compare(left.title, right.title);
 
-const superscript = (number) => [...String(number)].map((digit) => "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"[digit]).join("");
+const superscript = (number) =>
+  [...String(number)].map((digit) => "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"[digit]).join("");
 const some = (count, one, many) => `${whole(count)} ${count === 1 ? one : many}`;
 
 export const t = {
@@ -38,11 +39,6 @@ export const t = {
     otherChain: "The node has another chain now. The page starts over.",
   },
 
-  scale: {
-    like: "like",
-    dislike: "dislike",
-  },
-
   rate: {
     heading: "Rate and predict",
     search: "Search the catalogue",
@@ -51,7 +47,8 @@ export const t = {
     sorts: { id: "As registered", title: "By title", ratings: "Most rated", best: "Best guess", sure: "Surest guess" },
     only: "Show",
     filters: { all: "Everything", rated: "Rated by me", unrated: "Not rated by me" },
-    found: (shown, total) => (shown === total ? some(total, "item", "items") : `${whole(shown)} of ${some(total, "item", "items")}`),
+    found: (shown, total) =>
+      shown === total ? some(total, "item", "items") : `${whole(shown)} of ${some(total, "item", "items")}`,
     more: (left) => `Show more (${whole(left)} left)`,
     none: "Nothing in the catalogue has that in its title.",
     noneFiltered: "There is nothing to show here yet.",
@@ -62,12 +59,9 @@ export const t = {
     choose: (title) => `Your rating of ${title}`,
     undo: "Undo",
     undoOf: (title) => `Undo your rating of ${title}`,
-    details: (title) => `More about ${title}`,
-    yours: "yours",
     add: "Add a title",
     addLabel: "Title of the new item",
     addButton: "Add",
-    waiting: "The node is still learning what it has; predictions follow at once.",
   },
 
   guess: {
@@ -81,14 +75,15 @@ export const t = {
     },
     interval: (mean, low, high) => `${mean}, 90% between ${low} and ${high}`,
     short: (low, high) => `90%: ${low} to ${high}`,
-    label: (title, mean, low, high) => `Prediction for ${title}: ${mean}, with 90% certainty between ${low} and ${high}`,
-    mine: (title, label) => `You rated ${title}: ${label}`,
+    label: (title, mean, low, high) =>
+      `Prediction for ${title}: ${mean}, with 90% certainty between ${low} and ${high}`,
   },
 
   detail: {
     close: "Close",
     prediction: (name) => `What ${name} would give it`,
-    facts: (mine, theirs) => `From ${some(mine, "rating", "ratings")} of this account and ${some(theirs, "rating", "ratings")} of this item.`,
+    facts: (mine, theirs) =>
+      `From ${some(mine, "rating", "ratings")} of this account and ${some(theirs, "rating", "ratings")} of this item.`,
     exact: "In the chain, exactly",
     mean: "Mean",
     deviation: "Standard deviation, noise included",
@@ -118,7 +113,6 @@ export const t = {
   mine: {
     heading: "Your ratings",
     none: "None yet. Rate something, and every guess on this page moves.",
-    count: (count) => some(count, "rating", "ratings"),
     more: (count) => `and ${whole(count)} more: show \u201cRated by me\u201d`,
   },
 
@@ -160,8 +154,6 @@ export const t = {
     defaultName: (number) => `Account ${number}`,
     close: "Close",
     noStorage: "This browser keeps nothing for pages (private mode?): the account is gone when the page closes.",
-    copied: "Copied",
-    copy: "Copy",
   },
 
   send: {
@@ -184,7 +176,8 @@ export const t = {
     reasons: {
       "Transaction is outdated": "Another transaction of this account came first. Try again.",
       "Transaction will be valid in the future": "An earlier transaction of this account is missing. Try again.",
-      "Transaction has a bad signature": "The signature does not fit the chain. Reload the page: it may be of another version than the node.",
+      "Transaction has a bad signature":
+        "The signature does not fit the chain. Reload the page: it may be of another version than the node.",
       "Transaction has an ancient birth block": "It took too long to sign. Try again.",
       "Transaction would exhaust the block limits": "The blocks are full at the moment. Try again in a while.",
     },
@@ -226,7 +219,6 @@ export const t = {
     noPeers: "looking for others",
     pool: "Pool",
     poolNote: "waiting for a block",
-    node: "Node",
     digest: "Model digest",
     digestNote: "Nodes with the same ratings have the same digest.",
     noDigest: "The next epoch tells it.",
@@ -254,14 +246,14 @@ export const t = {
     mapLabel: (count) => `${some(count, "item", "items")} placed by two principal components of their vectors`,
     mapEmpty: "The map begins with the first ratings.",
     mapFew: (shown, total) => `The ${whole(shown)} most rated of ${whole(total)} items.`,
-    mapPick: "Choose an item on the map",
     explained: (share) => `These two directions hold ${percent(share)} of what tells items apart.`,
 
     timeline: "What the chain believes of",
     timelineNote: "How much better or worse than usual the item is rated: mean and 90% band, block by block.",
     timelineLabel: (title, mean, low, high) => `${title} at the newest block: ${mean}, 90% between ${low} and ${high}`,
     timelineBack: "Reading older blocks\u2026",
-    timelineNow: (mean, low, high, count) => `${mean} now, 90% between ${low} and ${high}, from ${some(count, "rating", "ratings")}`,
+    timelineNow: (mean, low, high, count) =>
+      `${mean} now, 90% between ${low} and ${high}, from ${some(count, "rating", "ratings")}`,
     rateIt: "Rate it",
     timelineRatings: (count) => some(count, "rating", "ratings"),
   },

@@ -18,7 +18,10 @@ export class Timeline {
     this.chain = chain;
     this.item = null;
     this.points = [];
-    this.select = h("select", { "aria-label": t.watch.timeline, on: { change: () => this.choose(Number(this.select.value)) } });
+    this.select = h("select", {
+      "aria-label": t.watch.timeline,
+      on: { change: () => this.choose(Number(this.select.value)) },
+    });
     this.picture = s("svg", { class: "timeline", role: "img", height: HEIGHT });
     this.latest = h("p", { class: "timeline-latest", role: "status" });
     this.element = h(
@@ -27,7 +30,12 @@ export class Timeline {
       h("div", { class: "panel-head" }, h("h2", { id: "timeline-heading" }, t.watch.timeline), this.select),
       h("p", { class: "note" }, t.watch.timelineNote),
       this.picture,
-      h("div", { class: "panel-head" }, this.latest, h("button", { type: "button", on: { click: () => openRate(this.item) } }, t.watch.rateIt)),
+      h(
+        "div",
+        { class: "panel-head" },
+        this.latest,
+        h("button", { type: "button", on: { click: () => openRate(this.item) } }, t.watch.rateIt),
+      ),
     );
     new ResizeObserver(() => this.draw()).observe(this.picture);
   }
@@ -42,13 +50,17 @@ export class Timeline {
 
   drawChoices() {
     const { items } = this.chain;
-    const rated = items.length > MOST_CHOICES ? [...items].sort((a, b) => b.ratings - a.ratings).slice(0, MOST_CHOICES) : items;
+    const rated =
+      items.length > MOST_CHOICES ? [...items].sort((a, b) => b.ratings - a.ratings).slice(0, MOST_CHOICES) : items;
     const offered = [...rated].sort(byTitle);
     if (this.item !== null && !offered.some(({ item }) => item === this.item)) {
       offered.unshift({ item: this.item, title: this.chain.title(this.item) ?? t.watch.item(this.item) });
     }
     if (this.select.childElementCount !== offered.length || this.drawnFor !== this.item) {
-      show(this.select, offered.map(({ item, title }) => h("option", { value: String(item) }, title)));
+      show(
+        this.select,
+        offered.map(({ item, title }) => h("option", { value: String(item) }, title)),
+      );
     }
     this.drawnFor = this.item;
     if (this.item !== null) {
@@ -122,13 +134,16 @@ export class Timeline {
     const reach = Math.max(...points.map(({ mean, std }) => Math.abs(mean) + Z90 * std), 0.1) * 1.08;
     const [first, last] = [points[0].number, points.at(-1).number];
     const right = Math.max(this.picture.clientWidth, 200) - 12;
-    const x = (number) => (first === last ? (LEFT + right) / 2 : LEFT + ((number - first) / (last - first)) * (right - LEFT));
+    const x = (number) =>
+      first === last ? (LEFT + right) / 2 : LEFT + ((number - first) / (last - first)) * (right - LEFT);
     const y = (value) => (HEIGHT - BOTTOM) / 2 - (value / reach) * ((HEIGHT - BOTTOM) / 2 - 8);
     const path = (value) => points.map((point) => `${x(point.number).toFixed(1)} ${y(value(point)).toFixed(1)}`);
     const upper = path(({ mean, std }) => mean + Z90 * std);
     const lower = path(({ mean, std }) => mean - Z90 * std).reverse();
     const newest = points.at(-1);
-    const bounds = [newest.mean, newest.mean - Z90 * newest.std, newest.mean + Z90 * newest.std].map((value) => signed(value * unit));
+    const bounds = [newest.mean, newest.mean - Z90 * newest.std, newest.mean + Z90 * newest.std].map((value) =>
+      signed(value * unit),
+    );
     const title = this.chain.title(this.item) ?? t.watch.item(this.item);
     this.picture.setAttribute("aria-label", t.watch.timelineLabel(title, ...bounds));
     show(

@@ -9,7 +9,11 @@ const MOST = 5;
 /** A message with a title; returns an object that changes it. */
 export function toast(title) {
   const text = h("span", { class: "toast-text" });
-  const dismiss = h("button", { type: "button", class: "icon-button", "aria-label": t.send.dismiss, on: { click: () => element.remove() } }, "\u00d7");
+  const dismiss = h(
+    "button",
+    { type: "button", class: "icon-button", "aria-label": t.send.dismiss, on: { click: () => element.remove() } },
+    "\u00d7",
+  );
   const element = h("div", { class: "toast" }, h("strong", {}, title), text, dismiss);
   const region = document.getElementById("toasts");
   region.append(element);

@@ -31,7 +31,11 @@ export class WatchView {
       "div",
       { class: "watch" },
       h("h1", { class: "hidden-text" }, t.watch.heading),
-      h("dl", { class: "tiles" }, Object.values(this.tiles).map(({ element }) => element)),
+      h(
+        "dl",
+        { class: "tiles" },
+        Object.values(this.tiles).map(({ element }) => element),
+      ),
       h(
         "p",
         { class: "digest-row note" },
@@ -119,9 +123,16 @@ export class WatchView {
     }
     this.tiles.block.update(whole(best), t.watch.version(facts.version));
     const isKnown = finalized !== null;
-    this.tiles.finalized.update(isKnown ? whole(finalized) : "\u2013", isKnown ? t.watch.lag(Math.max(best - finalized, 0)) : "");
+    this.tiles.finalized.update(
+      isKnown ? whole(finalized) : "\u2013",
+      isKnown ? t.watch.lag(Math.max(best - finalized, 0)) : "",
+    );
     this.tiles.ratings.update(whole(model.ratings), t.watch.ratingsBy(model.users, model.items));
-    this.tiles.epoch.update(whole(model.epoch), model.canonical ? t.watch.canonical : t.watch.since(model.ratingsSinceEpoch), model.canonical);
+    this.tiles.epoch.update(
+      whole(model.epoch),
+      model.canonical ? t.watch.canonical : t.watch.since(model.ratingsSinceEpoch),
+      model.canonical,
+    );
     const company = health.shouldHavePeers ? (health.peers === 0 ? t.watch.noPeers : t.watch.inSync) : t.watch.alone;
     this.tiles.peers.update(whole(health.peers), health.isSyncing ? t.watch.syncing : company);
     say(this.digest, model.digest ?? t.watch.noDigest);

@@ -44,7 +44,12 @@ async function licence(folder) {
   if (texts.length === 0 && !described.license) {
     throw new Error(`${described.name} says nothing of its licence`);
   }
-  return { name: described.name, version: described.version, licence: described.license, text: texts.join("\n").trim() };
+  return {
+    name: described.name,
+    version: described.version,
+    licence: described.license,
+    text: texts.join("\n").trim(),
+  };
 }
 
 // Packages under the same text share one entry.

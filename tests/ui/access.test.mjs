@@ -22,7 +22,9 @@ before(async () => {
 /** See that axe finds nothing that matters. The page's own policy keeps injected scripts out, so axe comes by the debugger. */
 async function check(page, what) {
   const { violations } = await page.evaluate(() => window.axe.run({ resultTypes: ["violations"] }));
-  const told = violations.map(({ id, impact, nodes }) => `${what}: ${impact} ${id}: ${nodes.map(({ target }) => target).join(", ")}`);
+  const told = violations.map(
+    ({ id, impact, nodes }) => `${what}: ${impact} ${id}: ${nodes.map(({ target }) => target).join(", ")}`,
+  );
   assert.deepEqual(told, []);
 }
 
@@ -82,7 +84,10 @@ test("everything by keyboard: to an item, a rating, taken back", async () => {
 test("nothing is wider than a telephone, and what is touched is large enough", async () => {
   for (const path of ["#rate", "#watch"]) {
     const page = await openWindow(new URL(path, node.url).href, PHONE);
-    await page.locator(path === "#rate" ? "li.card" : ".block").first().waitFor();
+    await page
+      .locator(path === "#rate" ? "li.card" : ".block")
+      .first()
+      .waitFor();
     const { width, small } = await page.evaluate(() => ({
       width: document.documentElement.scrollWidth,
       small: [...document.querySelectorAll("button, a, select, input")]

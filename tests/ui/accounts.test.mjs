@@ -83,7 +83,10 @@ test("the key of an account made here opens it in other tools", async () => {
 test("a phrase that is none is refused in words", async () => {
   const page = await openWindow(node.url);
   const dialog = await restore(page, "abandon abandon ability", "Nobody");
-  await dialog.getByRole("alert").getByText("That is no secret phrase: a word is wrong, missing or out of place.").waitFor();
+  await dialog
+    .getByRole("alert")
+    .getByText("That is no secret phrase: a word is wrong, missing or out of place.")
+    .waitFor();
   await dialog.getByLabel("Secret phrase").fill("//Bob");
   await dialog.getByRole("button", { name: "Restore" }).click();
   await dialog.getByRole("alert").getByText("That account is here already.").waitFor();
@@ -92,8 +95,13 @@ test("a phrase that is none is refused in words", async () => {
 test("the development accounts are those that everybody derives", async () => {
   const page = await openWindow(node.url);
   const { accounts } = JSON.parse(readFileSync(new URL("../vectors/dev_accounts.json", import.meta.url)));
-  const shown = await page.evaluate(async () => (await import("/ui/accounts.js")).DEVELOPMENT.map(({ suri, address }) => [suri, address]));
-  assert.deepEqual(shown, accounts.map(({ uri, ed25519_ss58_42: address }) => [uri, address]));
+  const shown = await page.evaluate(async () =>
+    (await import("/ui/accounts.js")).DEVELOPMENT.map(({ suri, address }) => [suri, address]),
+  );
+  assert.deepEqual(
+    shown,
+    accounts.map(({ uri, ed25519_ss58_42: address }) => [uri, address]),
+  );
 });
 
 test("two windows of a browser speak for different accounts", async () => {
@@ -149,6 +157,8 @@ test("without a wallet extension the page says so", async () => {
   const page = await openWindow(node.url);
   const dialog = await open(page);
   await dialog.getByRole("button", { name: "Show its accounts" }).click();
-  await dialog.getByText("No wallet extension answers in this browser. Install one, or make an account here.").waitFor();
+  await dialog
+    .getByText("No wallet extension answers in this browser. Install one, or make an account here.")
+    .waitFor();
   await until(async () => (await dialog.locator(".account").count()) === 6, "the development accounts only");
 });

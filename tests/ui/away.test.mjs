@@ -4,7 +4,19 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { card, guessOf, openWindow, rate, rateAndWait, startNode, temporaryFolder, waitForText } from "./support.mjs";
 
-const CHAIN = ["--chain", "dev", "--alice", "--producer", "--rpc-cors", "all", "--rpc-methods", "unsafe", "--port", "0", "--no-mdns"];
+const CHAIN = [
+  "--chain",
+  "dev",
+  "--alice",
+  "--producer",
+  "--rpc-cors",
+  "all",
+  "--rpc-methods",
+  "unsafe",
+  "--port",
+  "0",
+  "--no-mdns",
+];
 
 test("a node that dies and comes back", async () => {
   const node = await startNode(...CHAIN, "--base-path", temporaryFolder());

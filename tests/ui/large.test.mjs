@@ -12,7 +12,9 @@ const ITEMS = 1_700;
 let node = null;
 
 before(async () => {
-  const spec = JSON.parse(execFileSync(MFCHAIN("mfchain-node"), ["export-chain-spec", "--chain", "movielens"], { encoding: "utf8" }));
+  const spec = JSON.parse(
+    execFileSync(MFCHAIN("mfchain-node"), ["export-chain-spec", "--chain", "movielens"], { encoding: "utf8" }),
+  );
   spec.genesis.items = Array.from({ length: ITEMS }, (_, item) => `Film ${String(item).padStart(4, "0")}`);
   spec.chainType = "Development";
   spec.sealing = "instant";
@@ -35,7 +37,10 @@ test("1,700 items: found, grown by scrolling, ordered, rated with stars", async 
   await page.getByRole("searchbox").fill("1699");
   await page.getByText("1 of 1,700 items.").waitFor();
   await card(page, "Film 1699").getByRole("button", { name: "4", exact: true }).click();
-  await card(page, "Film 1699").locator("[aria-busy=false]").getByRole("button", { name: "4", exact: true, pressed: true }).waitFor();
+  await card(page, "Film 1699")
+    .locator("[aria-busy=false]")
+    .getByRole("button", { name: "4", exact: true, pressed: true })
+    .waitFor();
   await page.getByRole("searchbox").fill("");
   await page.getByLabel("Order").selectOption("Best guess");
   await until(async () => (await cards.first().locator("h3").textContent()) === "Film 1699", "what is liked first");

@@ -2,7 +2,19 @@
 
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import { ALICE, card, guessOf, openTab, openWindow, rate, rateAndWait, speakAs, startNode, until, waitForText } from "./support.mjs";
+import {
+  ALICE,
+  card,
+  guessOf,
+  openTab,
+  openWindow,
+  rate,
+  rateAndWait,
+  speakAs,
+  startNode,
+  until,
+  waitForText,
+} from "./support.mjs";
 
 let node = null;
 
@@ -33,7 +45,9 @@ test("a rating taken back leaves no trace in the predictions", async () => {
   const { digest } = await node.call("mf_model");
   await rateAndWait(page, "Ozark", "dislike");
   await card(page, "Ozark").getByRole("button", { name: "Undo your rating of Ozark" }).click();
-  await toast(page, "Ozark: rating taken back").getByText(/^In block \d+$/).waitFor();
+  await toast(page, "Ozark: rating taken back")
+    .getByText(/^In block \d+$/)
+    .waitFor();
   await card(page, "Ozark").getByText("no ratings").waitFor();
   assert.equal(await card(page, "Ozark").getByRole("button", { pressed: true }).count(), 0);
   assert.equal((await node.call("mf_model")).digest, digest);
@@ -47,12 +61,18 @@ test("recommendations leave out what is rated, and follow their order", async ()
   const first = await picks.first().textContent();
   await rateAndWait(page, first, "like");
   await until(async () => !(await picks.allTextContents()).includes(first), "recommendations without it");
-  for (const [button, order] of [["Explore", "optimistic"], ["Play safe", "pessimistic"]]) {
+  for (const [button, order] of [
+    ["Explore", "optimistic"],
+    ["Play safe", "pessimistic"],
+  ]) {
     await page.getByRole("button", { name: button }).click();
     const address = await page.evaluate(() => sessionStorage.getItem("mfchain.current"));
     const expected = await node.call("mf_recommend", JSON.parse(address), 6, { order });
     const titles = expected.map(({ title }) => title);
-    await until(async () => (await picks.allTextContents()).join() === titles.join(), () => `the order of ${order}`);
+    await until(
+      async () => (await picks.allTextContents()).join() === titles.join(),
+      () => `the order of ${order}`,
+    );
   }
 });
 
@@ -97,7 +117,10 @@ test("a transaction that the chain refuses says why, and nothing changes", async
   const title = "long ".repeat(60).trim();
   await page.getByLabel("Title of the new item").fill(title);
   await page.getByRole("button", { name: "Add", exact: true }).click();
-  await page.getByRole("alert").getByText("Not done. The title is too long for the chain. Choose a shorter one.").waitFor();
+  await page
+    .getByRole("alert")
+    .getByText("Not done. The title is too long for the chain. Choose a shorter one.")
+    .waitFor();
   assert.equal(await page.getByLabel("Title of the new item").inputValue(), title, "what was typed is still there");
   await page.getByLabel("Title of the new item").fill("Severance");
   await page.getByRole("button", { name: "Add", exact: true }).click();

@@ -2,7 +2,17 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { card, guessOf, openWindow, rateAndWait, speakAs, startLocalnet, startNode, until, waitForText } from "./support.mjs";
+import {
+  card,
+  guessOf,
+  openWindow,
+  rateAndWait,
+  speakAs,
+  startLocalnet,
+  startNode,
+  until,
+  waitForText,
+} from "./support.mjs";
 
 const DIGEST = /0x[0-9a-f]{64}/;
 
@@ -37,6 +47,8 @@ test("in another order and at one node the prediction is the same", async () => 
   assert.doesNotMatch(before, /^0\.30/);
   await rateAndWait(alice, "Veep", "like");
   await waitForText(guessOf(alice, "Archer"), /^0\.30 · 90%: −0\.94 to 1\.00$/);
-  const needle = alice.getByRole("img", { name: "Prediction for Archer: 0.30, with 90% certainty between −0.94 and 1.00" });
+  const needle = alice.getByRole("img", {
+    name: "Prediction for Archer: 0.30, with 90% certainty between −0.94 and 1.00",
+  });
   assert.equal(await needle.count(), 2, "on the card and among the recommendations");
 });

@@ -17,7 +17,13 @@ const PATIENCE = 30_000;
 const BROWSERS = ["chromium", "chromium-browser", "google-chrome"];
 const ON_A_MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome";
 // Without these, Chromium talks to its maker's servers.
-const QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic", "--no-first-run"];
+const QUIET = [
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--disable-quic",
+  "--no-first-run",
+];
 const QUIET_LINE = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} (INFO |DEBUG) /;
 
 export const DAVE = "5ECTwv6cZ5nJQPk6tWfaTrEk8YH2L7X1VT4EL5Tx2ikfFwb7";
@@ -46,7 +52,9 @@ export async function until(condition, what, patience = PATIENCE) {
 export async function freePort(count = 1) {
   const listen = (port) =>
     new Promise((resolve, reject) => {
-      const server = createServer().once("error", reject).listen(port, "127.0.0.1", () => resolve(server));
+      const server = createServer()
+        .once("error", reject)
+        .listen(port, "127.0.0.1", () => resolve(server));
     });
   for (;;) {
     const servers = [await listen(0)];
@@ -84,7 +92,10 @@ export class Program {
 
   async said(pattern) {
     const told = () => pattern.exec(this.output);
-    await until(() => told() || !this.isRunning, () => `${pattern} in:\n${this.output}\n`);
+    await until(
+      () => told() || !this.isRunning,
+      () => `${pattern} in:\n${this.output}\n`,
+    );
     assert.ok(told(), `the program ended:\n${this.output}`);
     return told();
   }
@@ -156,12 +167,23 @@ export async function startNode(...args) {
 /** The addresses of a network of producers, all of which can be called. */
 export async function startLocalnet(count) {
   const [rpc, peers] = [await freePort(count), await freePort(count)];
-  const network = new Program(MFCHAIN("python"), [join(ROOT, "scripts", "localnet.py"), String(count), "--rpc-port", String(rpc), "--port", String(peers)]);
+  const network = new Program(MFCHAIN("python"), [
+    join(ROOT, "scripts", "localnet.py"),
+    String(count),
+    "--rpc-port",
+    String(rpc),
+    "--port",
+    String(peers),
+  ]);
   running.push({ stop: () => network.end(), abort: () => network.end() });
   const urls = Array.from({ length: count }, (_, index) => `http://127.0.0.1:${rpc + index}/`);
   for (const url of urls) {
     await until(
-      () => fetch(new URL("/ready", url)).then(({ ok }) => ok, () => false),
+      () =>
+        fetch(new URL("/ready", url)).then(
+          ({ ok }) => ok,
+          () => false,
+        ),
       () => `a network that is ready:\n${network.output}\n`,
     );
   }
@@ -177,7 +199,9 @@ export function temporaryFolder() {
 /** A window of its own, with its own storage. What the page complains of, or loads from elsewhere, fails the test. */
 export async function openWindow(url, options = {}) {
   browser ??= chromium.launch({ executablePath: browserPath(), args: ["--no-sandbox", "--disable-gpu", ...QUIET] });
-  const context = await (await browser).newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: "reduce", ...options });
+  const context = await (
+    await browser
+  ).newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: "reduce", ...options });
   context.setDefaultTimeout(PATIENCE);
   windows.push(context);
   return openTab(context, url);
@@ -187,7 +211,10 @@ export async function openTab(context, url, prepare = () => {}) {
   const page = await context.newPage();
   page.on("pageerror", (error) => faults.push(`uncaught: ${error.stack}`));
   page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type()) && !/WebSocket connection|net::ERR_CONNECTION/.test(message.text())) {
+    if (
+      ["error", "warning"].includes(message.type()) &&
+      !/WebSocket connection|net::ERR_CONNECTION/.test(message.text())
+    ) {
       faults.push(`${message.type()}: ${message.text()}`);
     }
   });
@@ -212,7 +239,10 @@ export async function rate(page, title, label) {
 /** Rate, and wait until a block has it. */
 export async function rateAndWait(page, title, label) {
   await rate(page, title, label);
-  await card(page, title).locator("[aria-busy=false]").getByRole("button", { name: label, exact: true, pressed: true }).waitFor();
+  await card(page, title)
+    .locator("[aria-busy=false]")
+    .getByRole("button", { name: label, exact: true, pressed: true })
+    .waitFor();
 }
 
 export async function speakAs(page, name) {
@@ -225,7 +255,10 @@ export async function speakAs(page, name) {
 export const guessOf = (page, title) => card(page, title).locator(".lean");
 
 export async function waitForText(locator, pattern) {
-  await until(async () => pattern.test(await locator.textContent()), () => `${pattern}`);
+  await until(
+    async () => pattern.test(await locator.textContent()),
+    () => `${pattern}`,
+  );
 }
 
 // Whoever runs out of patience with this file ends it so: nothing that it started may stay behind.

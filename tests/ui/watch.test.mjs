@@ -48,7 +48,11 @@ test("figures and blocks follow the chain", async () => {
 test("an account that nobody has named is shown by its address", async () => {
   const page = await watch();
   await node.call("dev_rate", "//Somebody", 3, 1);
-  await page.locator(".block").first().getByText(/^5[1-9A-HJ-NP-Za-km-z]{5}…[1-9A-HJ-NP-Za-km-z]{4}$/).waitFor();
+  await page
+    .locator(".block")
+    .first()
+    .getByText(/^5[1-9A-HJ-NP-Za-km-z]{5}…[1-9A-HJ-NP-Za-km-z]{4}$/)
+    .waitFor();
 });
 
 test("the map places what is liked alike together, and is used by keyboard", async () => {
@@ -61,31 +65,75 @@ test("the map places what is liked alike together, and is used by keyboard", asy
   await waitForText(tip, /\S+ · \d+ ratings · /);
   const [title] = (await tip.textContent()).split(" · ");
   await page.keyboard.press("Enter");
-  await until(async () => (await page.getByLabel("What the chain believes of").locator("option:checked").textContent()) === title, "the item of the map below it");
+  await until(
+    async () => (await page.getByLabel("What the chain believes of").locator("option:checked").textContent()) === title,
+    "the item of the map below it",
+  );
 });
 
 test("principal components and their alignment", async () => {
   const page = await watch();
   const told = await page.evaluate(async () => {
     const { principal, aligned } = await import("/ui/pca.js");
-    const points = [[3, 0, 0], [-3, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 0.1], [0, 0, -0.1]];
+    const points = [
+      [3, 0, 0],
+      [-3, 0, 0],
+      [0, 1, 0],
+      [0, -1, 0],
+      [0, 0, 0.1],
+      [0, 0, -0.1],
+    ];
     const { positions, share } = principal(points);
     const names = [0, 1, 2, 3, 4, 5];
     const turned = new Map(positions.map(([x, y], index) => [index, [-y, -x]]));
-    return { positions, share, aligned: aligned(positions, names, turned), turned: [...turned.values()], same: principal([[1, 2], [1, 2], [1, 2]]) };
+    return {
+      positions,
+      share,
+      aligned: aligned(positions, names, turned),
+      turned: [...turned.values()],
+      same: principal([
+        [1, 2],
+        [1, 2],
+        [1, 2],
+      ]),
+    };
   });
-  const near = (left, right) => left.flat().forEach((value, index) => assert.ok(Math.abs(value - right.flat()[index]) < 1e-9));
-  near(told.positions.map((place) => place.map(Math.abs)), [[3, 0], [3, 0], [0, 1], [0, 1], [0, 0], [0, 0]]);
+  const near = (left, right) =>
+    left.flat().forEach((value, index) => assert.ok(Math.abs(value - right.flat()[index]) < 1e-9));
+  near(
+    told.positions.map((place) => place.map(Math.abs)),
+    [
+      [3, 0],
+      [3, 0],
+      [0, 1],
+      [0, 1],
+      [0, 0],
+      [0, 0],
+    ],
+  );
   assert.ok(Math.abs(told.share - 20 / 20.02) < 1e-9);
   near(told.aligned, told.turned);
-  assert.deepEqual(told.same, { positions: [[0, 0], [0, 0], [0, 0]], share: 0 });
+  assert.deepEqual(told.same, {
+    positions: [
+      [0, 0],
+      [0, 0],
+      [0, 0],
+    ],
+    share: 0,
+  });
 });
 
 test("an item's posterior over time, from old blocks and new ones", async () => {
   const page = await watch("#watch/6");
   const picture = page.locator("svg.timeline");
-  await until(async () => / now, 90% between /.test(await page.locator(".timeline-latest").textContent()), "a posterior");
-  await until(async () => (await picture.locator(".timeline-mean").getAttribute("d")).split("L").length > 5, "older blocks");
+  await until(
+    async () => / now, 90% between /.test(await page.locator(".timeline-latest").textContent()),
+    "a posterior",
+  );
+  await until(
+    async () => (await picture.locator(".timeline-mean").getAttribute("d")).split("L").length > 5,
+    "older blocks",
+  );
   const before = await picture.getAttribute("aria-label");
   await node.call("dev_rate", "//Eve", 6, 1);
   await until(async () => (await picture.getAttribute("aria-label")) !== before, "a posterior that moved");
@@ -101,8 +149,16 @@ test("no ring is shown where there is none, and a ring where there is one", asyn
   await plain.locator(".block").first().waitFor();
   assert.ok(await plain.getByRole("heading", { name: "Ring of producers" }).isHidden());
 
-  const status = { ring: [ALICE, "5GoNkf6WdbxCFnPdAnYYQyCjAKPJgLNxXwPjwTh6DGg6gN3E"], voters: [ALICE], slot: 41, turn: ALICE, missed: { "5GoNkf6WdbxCFnPdAnYYQyCjAKPJgLNxXwPjwTh6DGg6gN3E": 2 } };
-  const page = await openTab((await openWindow(node.url)).context(), new URL("#watch", node.url).href, (tab) => answer(tab, "ring_status", status));
+  const status = {
+    ring: [ALICE, "5GoNkf6WdbxCFnPdAnYYQyCjAKPJgLNxXwPjwTh6DGg6gN3E"],
+    voters: [ALICE],
+    slot: 41,
+    turn: ALICE,
+    missed: { "5GoNkf6WdbxCFnPdAnYYQyCjAKPJgLNxXwPjwTh6DGg6gN3E": 2 },
+  };
+  const page = await openTab((await openWindow(node.url)).context(), new URL("#watch", node.url).href, (tab) =>
+    answer(tab, "ring_status", status),
+  );
   await page.getByText("Alice has the turn").waitFor();
   await page.getByText("missed 2 turns").waitFor();
   await page.getByRole("img", { name: "2 producers take turns" }).waitFor();
@@ -127,7 +183,9 @@ function answer(page, method, result) {
 test("what is seen in one view holds in the other", async () => {
   const page = await watch();
   await page.getByRole("link", { name: "Rate and predict" }).click();
-  await card(page, "Veep").getByText(/ratings$/).waitFor();
+  await card(page, "Veep")
+    .getByText(/ratings$/)
+    .waitFor();
   await page.goBack();
   await page.getByRole("heading", { name: "Map of items" }).waitFor();
 });
