@@ -2,7 +2,17 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { card, guessOf, openWindow, rate, rateAndWait, startNode, temporaryFolder, waitForText } from "./support.mjs";
+import {
+  card,
+  complained,
+  guessOf,
+  openWindow,
+  rate,
+  rateAndWait,
+  startNode,
+  temporaryFolder,
+  waitForText,
+} from "./support.mjs";
 
 const CHAIN = [
   "--chain",
@@ -39,6 +49,15 @@ test("a node that dies and comes back", async () => {
   await rateAndWait(page, "Archer", "like");
   await node.call("dev_rate", "//Bob", 8, 1);
   await card(page, "Vikings").getByText("1 rating", { exact: true }).waitFor();
+});
+
+test("a node that takes no calls of the page's address", async () => {
+  const node = await startNode("--dev", "--rpc-cors", "https://somewhere.example");
+  const page = await openWindow(node.url.replace("127.0.0.1", "localhost"));
+  await page.getByText("The node answers, but lets no page of this address call it.").waitFor();
+  await complained(/status of 403/);
+  await page.goto(node.url);
+  await card(page, "Veep").waitFor();
 });
 
 test("a node that comes back with another chain", async () => {

@@ -219,8 +219,9 @@ export async function openTab(context, url, prepare = () => {}) {
     }
   });
   page.on("request", (request) => {
-    const { origin, protocol } = new URL(request.url());
-    if (origin !== new URL(url).origin && protocol !== "data:") {
+    const { hostname, port, protocol } = new URL(request.url());
+    const isHome = ["127.0.0.1", "localhost"].includes(hostname) && port === new URL(url).port;
+    if (!isHome && protocol !== "data:" && url !== "about:blank") {
       faults.push(`a request to elsewhere: ${request.url()}`);
     }
   });
@@ -266,6 +267,12 @@ process.once("SIGTERM", async () => {
   await Promise.all(running.map((one) => one.abort?.()));
   process.exit(1);
 });
+
+/** Wait for a complaint of the page that a test provokes, and forget it. */
+export async function complained(pattern) {
+  await until(() => faults.some((fault) => pattern.test(fault)), `${pattern}`);
+  faults.splice(0, faults.length, ...faults.filter((fault) => !pattern.test(fault)));
+}
 
 /** End everything that was started here. */
 export async function closeAll() {
