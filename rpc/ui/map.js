@@ -11,7 +11,9 @@ const MOVE_MS = 900;
 const PADDING = 34;
 const MOST_STRETCH = 8;
 const NEAR = 24;
+// Of so many items titles avoid the dots too; on a denser map the most rated few stand above them.
 const TITLES = 60;
+const DENSE_TITLES = 14;
 const COLOURS = ["low", "middle", "high", "ink", "line", "surface"];
 
 export class ItemMap {
@@ -196,12 +198,14 @@ export class ItemMap {
   drawTitles(context, width, colours) {
     context.font = `${this.letters}px system-ui, sans-serif`;
     context.lineJoin = "round";
-    const taken = this.points.map(({ x, y, radius }) => [x - radius, y - radius, x + radius, y + radius]);
+    const isDense = this.points.length > TITLES;
+    const dots = this.points.map(({ x, y, radius }) => [x - radius, y - radius, x + radius, y + radius]);
+    const taken = isDense ? [] : [...dots];
     const chosen = this.points.filter((point) => point.item === this.marked || point === this.hovered);
-    for (const point of [...chosen, ...this.points.slice(0, TITLES)]) {
+    for (const point of [...chosen, ...this.points.slice(0, isDense ? DENSE_TITLES : TITLES)]) {
       const text = point.title.length > 28 ? `${point.title.slice(0, 27)}\u2026` : point.title;
       const size = context.measureText(text).width;
-      const own = taken[this.points.indexOf(point)];
+      const own = dots[this.points.indexOf(point)];
       const free = placesBeside(point, size).find(
         ([left, middle]) =>
           left > 2 &&
