@@ -18,7 +18,7 @@ from typing import Final
 
 import orjson
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import JSONResponse, Response
 
 from rpc.dispatch import Dispatcher, Method, Server, SlowCalls
 from rpc.endpoint import Endpoint, Receive, Scope, Send
@@ -26,6 +26,7 @@ from rpc.guards import GuardedConfig, GuardedServer
 from rpc.limits import RateLimiter, RpcLimits, is_loopback
 from rpc.methods import all_methods
 from rpc.openrpc import document
+from rpc.page import add_page
 from rpc.service import NodeService
 from rpc.subscriptions import Hub
 
@@ -97,9 +98,7 @@ def _pages(server: Server, methods: Iterable[Method]) -> FastAPI:
 
     pages = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
 
-    @pages.get("/", response_class=PlainTextResponse)
-    async def index() -> str:
-        return "mfchain node: JSON-RPC by POST or WebSocket on this address\n"
+    add_page(pages)
 
     @pages.get("/health")
     async def health() -> dict[str, str]:

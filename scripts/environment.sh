@@ -107,12 +107,22 @@ plyvel_has_wheel() {
     "$PYTHON" -c 'import sys; sys.exit(sys.version_info[:2] > (3, 12))'
 }
 
-# Adds what the tests of clients need (tests/clients): node, and npm, which brings the clients.
-find_lacking_for_clients() {
+# Adds what tests with packages of npm need: node, and npm for the rest.
+find_lacking_node() {
     if ! node -e 'process.exit(process.versions.node.split(".")[0] < 18 ? 1 : 0)' 2>/dev/null ||
         ! command -v npm >/dev/null 2>&1; then
         need "node 18 or newer with npm" "nodejs npm" "nodejs npm" node
     fi
+}
+
+# Adds the browser in which the tests of the page run; they look for it under the same names.
+find_lacking_browser() {
+    local name
+    for name in ${MFCHAIN_CHROMIUM:+"$MFCHAIN_CHROMIUM"} chromium chromium-browser google-chrome \
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do
+        if command -v "$name" >/dev/null 2>&1; then return 0; fi
+    done
+    need Chromium chromium chromium chromium
 }
 
 # The one command that installs PACKAGES on this machine.
@@ -173,26 +183,43 @@ ensure_venv() {
     fi
 }
 
-# Whether these pytest arguments select the tests of clients: all do that name no file or folder of other tests.
-selects_clients() {
-    local argument others=
+# selects FOLDER ARGUMENTS...: whether these pytest arguments select the tests in tests/FOLDER: all do that name no
+# file or folder of other tests.
+selects() {
+    local folder=$1 argument others=
+    shift
     for argument in "$@"; do
         case $argument in
-            tests | tests/ | tests/clients*) return 0 ;;
+            tests | tests/ | "tests/$folder"*) return 0 ;;
             tests/*) others=yes ;;
         esac
     done
     [ -z "$others" ]
 }
 
-ensure_clients() {
-    local folder="$ROOT/tests/clients"
-    if [ -d "$folder/node_modules" ] && stamp_fits .clients-stamp "$folder/package-lock.json"; then return 0; fi
+# ensure_npm_packages ARGUMENTS...: installs what the tests that these pytest arguments select take from npm.
+ensure_npm_packages() {
+    local lock folder
+    for lock in "$ROOT"/tests/*/package-lock.json; do
+        [ -f "$lock" ] || continue
+        folder=$(basename "$(dirname "$lock")")
+        if selects "$folder" "$@"; then ensure_npm "$folder"; fi
+    done
+}
+
+# ensure_npm FOLDER: installs what the tests in tests/FOLDER take from npm, when its lock file has changed.
+ensure_npm() {
+    local folder="$ROOT/tests/$1"
     LACKING='' PACKAGES='' COMPILER_LACKS=''
     MANAGER=$(package_manager)
-    find_lacking_for_clients
+    if [ "$1" = ui ]; then find_lacking_browser; fi
+    if [ -d "$folder/node_modules" ] && stamp_fits ".$1-stamp" "$folder/package-lock.json"; then
+        refuse_lacking
+        return 0
+    fi
+    find_lacking_node
     refuse_lacking
-    say "installing the clients of tests/clients with npm (once; a minute or two)"
+    say "installing what tests/$1 takes from npm (once; a minute or two)"
     (cd "$folder" && npm ci --silent) || exit 1
-    file_digest "$folder/package-lock.json" >"$VENV/.clients-stamp"
+    file_digest "$folder/package-lock.json" >"$VENV/.$1-stamp"
 }
