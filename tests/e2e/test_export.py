@@ -69,7 +69,7 @@ def test_the_documented_scripts_read_the_exports_of_a_node(nodes: Nodes, tmp_pat
     assert [float(value) for value, _ in expected] == sorted((float(value) for value, _ in expected), reverse=True)
 
     told = mfchain("export-ratings", ratings)
-    assert told == f"{ratings}: 8 rows of blocks 1 to {number}\n"
+    assert told == f"{ratings}: 8 rows of blocks 1 to {number}"
     table = parquet.read_table(ratings)
     assert table.schema.names == ["block", "extrinsic", "account", "item", "rating"]
     rows = [tuple(row.values())[2:] for row in table.to_pylist()]
@@ -94,5 +94,5 @@ def test_the_documented_scripts_read_the_exports_of_a_node(nodes: Nodes, tmp_pat
         (("--to", 999), f"there is no block {number + 1}"),
     ):
         code, _, err = run("mfchain", "--url", node.url, "export-ratings", tmp_path / "no.parquet", *words)
-        assert (code, err) == (1, f"mfchain: {message}\n")
+        assert (code, err) == (1, f"mfchain: {message}")
     assert not list(tmp_path.glob("no.parquet*"))
