@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 
-from pallets.system.events import ModuleError
 from pallets.system.storage import EVENTS_KEY
 from runtime.executive import Runtime
+from runtime.interface.dispatch import ModuleError
 from runtime.interface.errors import GenericError
 from runtime.interface.state import StateReader
 from runtime.keys import ss58_encode
 from runtime.primitives import AccountId, to_hex
-from runtime.scale import ACCOUNT_ID, Codec, Reader
+from runtime.scale import ACCOUNT_ID, Codec, Reader, shown_name
 
 _APPLY_EXTRINSIC = 0
 
@@ -57,5 +57,5 @@ def _shown(runtime: Runtime, codec: Codec[object], value: object) -> object:
     if isinstance(value, Enum):
         return value.name.capitalize()
     if is_dataclass(value):
-        return {field.name: _shown(runtime, codec, getattr(value, field.name)) for field in fields(value)}
+        return {shown_name(field.name): _shown(runtime, codec, getattr(value, field.name)) for field in fields(value)}
     return value

@@ -181,9 +181,8 @@ class Chain:
 
     @property
     def pending_epoch(self) -> Callable[[], None] | None:
-        """Return the computation that the next activation needs, if it has not been done yet."""
-        pending = self.snapshot.view.pending
-        return None if pending is None or pending.is_computed else self._learn_pending
+        """Return the computation that the next activation needs, if it has not been done yet up to the head."""
+        return None if self.snapshot.view.is_prepared else self._learn_pending
 
     @property
     def is_learning(self) -> bool:
@@ -193,9 +192,7 @@ class Chain:
     def _learn_pending(self) -> None:
         """Compute what the next activation needs; who comes while another thread is at it waits for that."""
         with self._learning:
-            pending = self.snapshot.view.pending
-            if pending is not None:
-                pending.compute()
+            self.snapshot.view.prepare()
 
     def _learn_if_due(self) -> None:
         """Have ready what the block after the head activates."""
@@ -411,7 +408,7 @@ class Chain:
             tree, last = StoredTree(self.database), self.database.finalized()
             self._forks.prune(lambda block: not tree.descends(block.hash, last))
         for side in branch[:-1]:
-            self._models.keep(side.tip.ref.hash, side.tip.view)
+            self._models.keep(side.tip.ref, side.tip.view)
         tip = branch[-1].tip
         self._publish(tip.view)
         if retracted or len(branch) > 1:
@@ -431,7 +428,7 @@ class Chain:
         header = self.database.header(head.hash)
         assert header is not None, "the head is stored"
         self._facts = HeadFacts.of(header, state)
-        self._models.keep(head.hash, view)
+        self._models.keep(head, view)
         self.snapshot = Snapshot(head, state, self.database.finalized(), view, view.read())
 
 

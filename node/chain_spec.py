@@ -66,7 +66,7 @@ _MAX_ADDRESS: Final = 512
 _MAX_LABEL: Final = 32
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _SYMBOL: Final = re.compile(r"[A-Za-z0-9]{1,12}")
-# The largest call, a batch of 256 ratings, weighs 23 ms, and new accounts share half of a block.
+# The largest call, a batch of 256 ratings, weighs 11 ms, and new accounts share half of a block.
 _LEAST_WEIGHT_MS: Final = 50
 # The same batch with its signature has 4.3 kB.
 _LEAST_LENGTH: Final = 8 << 10

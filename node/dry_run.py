@@ -1,33 +1,14 @@
 """Try a transaction on a state that is thrown away (`system_dryRun`)."""
 
 from node.chain import Chain
-from pallets.system.events import DISPATCH_ERROR, record_error
-from runtime.interface.errors import InvalidReason, InvalidTransaction
+from runtime.interface.dispatch import DISPATCH_ERROR, record_error
+from runtime.interface.errors import InvalidTransaction
+from runtime.interface.validity import TRANSACTION_VALIDITY_ERROR, validity_word
 from runtime.primitives import Hash
+from runtime.scale import UNIT, Err, Result
 
-_APPLIED = b"\x00\x00"
-_FAILED = b"\x00\x01"
-_INVALID = b"\x01\x00"
-
-# Indices of sp_runtime's InvalidTransaction; 7 is Custom, with a number that says more.
-_CUSTOM = 7
-_INVALID_INDICES = {
-    InvalidReason.UNDECODABLE: bytes((0,)),
-    InvalidReason.BAD_CALL: bytes((0,)),
-    InvalidReason.FUTURE: bytes((2,)),
-    InvalidReason.STALE: bytes((3,)),
-    InvalidReason.BAD_PROOF: bytes((4,)),
-    InvalidReason.ANCIENT_BIRTH_BLOCK: bytes((5,)),
-    InvalidReason.EXHAUSTS_RESOURCES: bytes((6,)),
-    InvalidReason.TOO_LONG: bytes((6,)),
-    InvalidReason.UNSIGNED: bytes((0,)),
-    InvalidReason.BAD_SIGNER: bytes((10,)),
-    InvalidReason.ALREADY_JOINED: bytes((_CUSTOM, 0)),
-    InvalidReason.BAD_WORK: bytes((_CUSTOM, 1)),
-    InvalidReason.STALE_WORK: bytes((_CUSTOM, 2)),
-    InvalidReason.QUEUE_FULL: bytes((_CUSTOM, 3)),
-    InvalidReason.BARRED: bytes((_CUSTOM, 4)),
-}
+_APPLIED = Result(UNIT, DISPATCH_ERROR)
+_OK, _ERR = b"\x00", b"\x01"
 
 
 def dry_run(chain: Chain, extrinsic: bytes, block: Hash) -> bytes:
@@ -35,5 +16,5 @@ def dry_run(chain: Chain, extrinsic: bytes, block: Hash) -> bytes:
     try:
         error = chain.try_extrinsic(extrinsic, block)
     except InvalidTransaction as invalid:
-        return _INVALID + _INVALID_INDICES[invalid.reason]
-    return _APPLIED if error is None else _FAILED + DISPATCH_ERROR.encode(record_error(error))
+        return _ERR + TRANSACTION_VALIDITY_ERROR.encode(validity_word(invalid.reason))
+    return _OK + _APPLIED.encode(() if error is None else Err(record_error(error)))

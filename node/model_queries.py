@@ -69,7 +69,7 @@ class ModelQueries:
         """The items with the best predictions, best first, ties by ascending item."""
         reading = self._reading(at)
         model = reading.model
-        eligible = model.items.raters >= options.min_ratings
+        eligible = reading.prepared.item_raters >= options.min_ratings
         if not options.include_rated and (entry := model.users.get(account)) is not None:
             eligible[entry.ratings.entries["item"]] = False
         items = np.flatnonzero(eligible)
@@ -104,14 +104,21 @@ class ModelQueries:
         _check_item(model, item)
         entry = ITEMS.find(reading.state, item)
         assert entry is not None, "every id below the count is registered"
-        bias, features = _moments(model.items.mean[item], model.items.covariance[item])
+        one = np.array([item])
+        posterior = model.items.posteriors(one)
+        bias, features = _moments(posterior.mean[0], posterior.covariance[0])
         return {
             "item": item,
             "title": entry.title,
             "registrar": ss58_encode(entry.registrar) if any(entry.registrar) else None,
-            "ratings": int(model.items.raters[item]),
+            "ratings": int(model.items.raters_of(one)[0]),
             "bias": bias,
             "features": features,
+            "raw": {
+                "mean": posterior.mean[0].tolist(),
+                "covariance": posterior.covariance[0].tolist(),
+                "fractionalBits": FRACTION_BITS,
+            },
             "block": reading.block,
         }
 
@@ -119,12 +126,12 @@ class ModelQueries:
         """The items from id `start` on."""
         reading = self._reading(at)
         model = reading.model
+        ids = np.arange(start, min(start + count, model.items.size))
+        posteriors, raters = model.items.posteriors(ids), model.items.raters_of(ids).tolist()
         page = []
-        for item in range(start, min(start + count, model.items.size)):
-            bias, _ = _moments(model.items.mean[item], model.items.covariance[item])
-            page.append(
-                {"item": item, "title": reading.title(item), "ratings": int(model.items.raters[item]), "bias": bias}
-            )
+        for line, item in enumerate(ids.tolist()):
+            bias, _ = _moments(posteriors.mean[line], posteriors.covariance[line])
+            page.append({"item": item, "title": reading.title(item), "ratings": raters[line], "bias": bias})
         return {"total": model.items.size, "items": page}
 
     def user(self, account: AccountId, at: Hash | None) -> JsonObject:
@@ -254,9 +261,10 @@ def _whole(
     model = reading.model
     entry = model.users.get(account)
     entries = NO_RATINGS.entries if entry is None else entry.ratings.entries
-    canonical, scale, raters = model.record.is_canonical, model.config.scale, model.items.raters
+    canonical, scale = model.record.is_canonical, model.config.scale
+    raters = model.items.raters_of(np.array(items, np.int64)).tolist()
     answers: list[JsonObject] = []
-    for item, (mean, variance) in zip(items, predictions, strict=True):
+    for item, item_ratings, (mean, variance) in zip(items, raters, predictions, strict=True):
         centre, deviation, low, high = on_scale_one(mean, variance, scale)
         rated = entries["rating"][entries["item"] == item]
         answers.append(
@@ -268,7 +276,7 @@ def _whole(
                 "interval90": [low, high],
                 "rated": int(rated[0]) if rated.size else None,
                 "userRatings": entries.size,
-                "itemRatings": int(raters[item]),
+                "itemRatings": item_ratings,
                 "canonical": canonical,
                 "block": reading.block,
                 "raw": {"mean": str(mean), "variance": str(variance), "fractionalBits": FRACTION_BITS},

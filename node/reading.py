@@ -79,6 +79,11 @@ class PreparedModel:
         )
         return features, np.sqrt(np.sum(features * features, axis=1))
 
+    @cached_property
+    def item_raters(self) -> I64:
+        """How many accounts have rated each item. Shape (I,)."""
+        return self._model.items.raters
+
     def _features(self, rows: F64) -> F64:
         return rows[:, 1 : self._model.config.model.width]
 

@@ -13,7 +13,7 @@ from node.inbox import Inbox, InboxFull, Submission
 from node.model_queries import ModelQueries
 from node.pool import TransactionPool
 from node.ring_queries import ring_status
-from node.runtime_calls import runtime_call
+from node.runtime_calls import RuntimeCalls
 from node.sync.handler import PeerHandler
 from rpc.errors import invalid_params, pool_full, state_pruned, unknown_block
 from rpc.service import (
@@ -51,6 +51,7 @@ class RpcService:
         self._pool = pool
         self._inbox = inbox
         self._queries = ModelQueries(chain)
+        self._calls = RuntimeCalls(chain)
         self._listeners: tuple[Listener, ...] = ()
         self._starting = chain.snapshot.best.number
         self._handler: PeerHandler | None = None
@@ -174,7 +175,11 @@ class RpcService:
 
     def runtime_call(self, name: str, data: bytes, at: Hash | None) -> bytes:
         """A runtime API by its full name."""
-        return runtime_call(self._chain.runtime, self.state_at(at), name, data)
+        return self._reading(lambda block: self._calls.call(name, data, block), at)
+
+    def metadata(self, at: Hash | None) -> bytes:
+        """The metadata in version 14, which every client reads; there has been one runtime so far."""
+        return self._calls.metadata(14)
 
     def dry_run(self, extrinsic: bytes, at: Hash | None) -> bytes:
         """Apply an extrinsic to a state that is thrown away."""

@@ -202,7 +202,7 @@ def _greet(config: NodeConfig, chain: Chain, network: "Libp2pNetwork | None", so
     if network is not None:
         log.info("peers reach this node at %s", " or ".join(_shortlist(network.listen_addresses())))
     port = sockets[0].getsockname()[1]
-    log.info("JSON-RPC at ws://127.0.0.1:%d and http://127.0.0.1:%d", port, port)
+    log.info("JSON-RPC at ws://127.0.0.1:%d and http://127.0.0.1:%d, where a browser finds the page", port, port)
 
 
 def _shortlist(addresses: Sequence[str]) -> list[str]:

@@ -238,6 +238,14 @@ class BufferedReader:
         return bool(data)
 
 
+def _is_signed(msg: rpc_pb2.Message) -> bool:
+    """Whether the signature is good; a key that does not decode, at which libp2p raises, signs nothing."""
+    try:
+        return bool(signature_validator(msg))
+    except Exception:
+        return False
+
+
 class GuardedPubsub(Pubsub):
     """Gossip that reads with a buffer, within a budget, and hands messages over itself."""
 
@@ -374,7 +382,7 @@ class GuardedPubsub(Pubsub):
             return False
         if msg.from_id == self.my_id.to_bytes():
             return False
-        if not signature_validator(msg):
+        if not _is_signed(msg):
             self._report(forwarder, Misbehaviour.BAD_MESSAGE, "a gossip message with a wrong signature")
             return False
         return True

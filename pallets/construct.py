@@ -1,18 +1,20 @@
 """The one place that names all pallets: the runtime of a chain from its constants."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pallets.finality.pallet import finality_pallet
 from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.frozen import learn_frozen
 from pallets.matrix_factorization.pallet import matrix_factorization_pallet
+from pallets.matrix_factorization.phi import Phi
 from pallets.matrix_factorization.storage import Model
-from pallets.matrix_factorization.view import build_view
+from pallets.matrix_factorization.view import ModelView
 from pallets.producers.config import NO_RING
 from pallets.producers.config import Config as ProducersConfig
 from pallets.producers.pallet import producers_pallet
-from pallets.system.pallet import SYSTEM, System
+from pallets.system.pallet import System, system_pallet
 from pallets.timestamp.pallet import timestamp_pallet
+from runtime.apis import api_versions
 from runtime.executive import Runtime
 from runtime.interface.weights import BlockLimits
 from runtime.version import RuntimeVersion
@@ -20,6 +22,7 @@ from runtime.version import RuntimeVersion
 SPEC_VERSION = 100
 TRANSACTION_VERSION = 1
 
+# The APIs are those of the pallets, which are not known yet.
 VERSION = RuntimeVersion(
     spec_name="mfchain",
     impl_name="mfchain-python",
@@ -27,7 +30,7 @@ VERSION = RuntimeVersion(
     spec_version=SPEC_VERSION,
     impl_version=1,
     transaction_version=TRANSACTION_VERSION,
-    apis=(("Core", 5), ("AccountNonceApi", 1)),
+    apis=(),
 )
 
 
@@ -47,16 +50,17 @@ def construct_runtime(constants: ChainConstants) -> Runtime:
     """Wire the pallets of a chain."""
     config = constants.matrix_factorization
     nothing = learn_frozen([], config)
+    pallets = (
+        timestamp_pallet(constants.genesis_time, constants.minimum_period),
+        producers_pallet(constants.producers, constants.genesis_time),
+        finality_pallet(constants.producers, constants.genesis_time),
+        matrix_factorization_pallet(config, constants.items),
+    )
+    version = replace(VERSION, apis=api_versions(pallets))
     return Runtime(
-        VERSION,
+        version,
         constants.limits,
         System(),
-        (
-            SYSTEM,
-            timestamp_pallet(constants.genesis_time, constants.minimum_period),
-            producers_pallet(constants.producers, constants.genesis_time),
-            finality_pallet(constants.producers, constants.genesis_time),
-            matrix_factorization_pallet(config, constants.items),
-        ),
-        empty_view=build_view(config, Model(digest=nothing.digest), nothing, [], 0, None),
+        (system_pallet(version), *pallets),
+        empty_view=ModelView(config, Model(digest=nothing.digest), Phi.derived(nothing, 0, [], 0)),
     )

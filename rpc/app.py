@@ -13,16 +13,20 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Final
 
+import orjson
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, Response
 
 from rpc.dispatch import Dispatcher, Method, Server, SlowCalls
 from rpc.endpoint import Endpoint, Receive, Scope, Send
 from rpc.guards import GuardedConfig, GuardedServer
 from rpc.limits import RateLimiter, RpcLimits, is_loopback
 from rpc.methods import all_methods
+from rpc.openrpc import document
+from rpc.page import add_page
 from rpc.service import NodeService
 from rpc.subscriptions import Hub
 
@@ -54,7 +58,7 @@ class Application:
             SlowCalls(limits.max_waiting_slow_calls, workers=1),
             None if limits.rate_limit is None else RateLimiter(limits.rate_limit),
         )
-        self.pages = _pages(self.server)
+        self.pages = _pages(self.server, dispatcher.methods)
         self._endpoint = Endpoint(self.server, dispatcher)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,8 +79,12 @@ def create_app(
     return Application(service, limits, (*all_methods(), *extra_methods), only_loopback=only_loopback)
 
 
-def _pages(server: Server) -> FastAPI:
+def _pages(server: Server, methods: Iterable[Method]) -> FastAPI:
     """What is not JSON-RPC."""
+
+    @cache
+    def description() -> bytes:
+        return orjson.dumps(document(methods, server.service.node_info().version))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -90,13 +98,15 @@ def _pages(server: Server) -> FastAPI:
 
     pages = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
 
-    @pages.get("/", response_class=PlainTextResponse)
-    async def index() -> str:
-        return "mfchain node: JSON-RPC by POST or WebSocket on this address\n"
+    add_page(pages)
 
     @pages.get("/health")
     async def health() -> dict[str, str]:
         return {"status": "alive"}
+
+    @pages.get("/openrpc.json")
+    async def openrpc() -> Response:
+        return Response(description(), media_type="application/json")
 
     @pages.get("/ready")
     async def ready() -> JSONResponse:

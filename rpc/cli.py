@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from rpc.client import DEFAULT_URL
-from rpc.commands import export, import_ratings, output, reads, ring, watch, writes
+from rpc.commands import export, export_ratings, import_ratings, output, reads, ring, watch, writes
 from rpc.commands.session import Session, Settings
 from rpc.errors import RpcError
 from rpc.failure import CommandError, describe
@@ -151,6 +151,7 @@ for name, command in (
     ("register-item", writes.register),
     ("import", import_ratings.import_ratings),
     ("export-model", export.export_model),
+    ("export-ratings", export_ratings.export_ratings),
     ("watch", watch.watch),
     ("join", ring.join),
     ("leave", ring.leave),

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 import orjson
 
@@ -96,6 +96,16 @@ class Server:
     limiter: RateLimiter | None = None
 
 
+class Started(Protocol):
+    """What a call has begun and its answer names."""
+
+    def release(self) -> None:
+        """The answer is out: what follows from it may begin."""
+
+    def end(self) -> None:
+        """The answer will not name it."""
+
+
 @dataclass(slots=True)
 class Call:
     """Who calls: the server's side of one message.
@@ -108,7 +118,7 @@ class Call:
     service: NodeService
     client: str | None = None
     subscriptions: SubscriptionSet | None = None
-    started: list[Subscription] = field(default_factory=list)
+    started: list[Started] = field(default_factory=list)
 
     def slowly(self, function: Callable[..., T], *arguments: object) -> Awaitable[T]:
         """Run a function in a worker thread."""
@@ -147,13 +157,13 @@ class Call:
 
     def answered(self) -> None:
         """The answer is out: let the notifications of what this call started follow."""
-        for subscription in self.started:
-            subscription.release()
+        for started in self.started:
+            started.release()
 
     def abandon(self) -> None:
         """The answer will not name what this call started: end it."""
-        for subscription in self.started:
-            subscription.end()
+        for started in self.started:
+            started.end()
         self.started.clear()
 
 

@@ -24,6 +24,10 @@ class Reason(StrEnum):
     NEEDS_WEBSOCKET = "NeedsWebSocket"
     INVALID_PARAMS = "InvalidParams"
     INTERNAL_ERROR = "InternalError"
+    TOO_MANY_FOLLOWS = "TooManyFollows"
+    NOT_PINNED = "NotPinned"
+    INVALID_CONTINUE = "InvalidContinue"
+    DUPLICATE_HASHES = "DuplicateHashes"
     BAD_FORMAT = "BadFormat"
     INVALID_TRANSACTION = "InvalidTransaction"
     UNKNOWN_VALIDITY = "UnknownValidity"
@@ -49,6 +53,10 @@ CODES: Final[Mapping[Reason, int]] = MappingProxyType(
         Reason.NEEDS_WEBSOCKET: -32601,
         Reason.INVALID_PARAMS: -32602,
         Reason.INTERNAL_ERROR: -32603,
+        Reason.TOO_MANY_FOLLOWS: -32800,
+        Reason.NOT_PINNED: -32801,
+        Reason.INVALID_CONTINUE: -32803,
+        Reason.DUPLICATE_HASHES: -32804,
         Reason.BAD_FORMAT: 1001,
         Reason.INVALID_TRANSACTION: 1010,
         Reason.UNKNOWN_VALIDITY: 1011,

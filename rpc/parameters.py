@@ -5,6 +5,7 @@ Readers raise ValueError with a text that continues "parameter NAME ", or TooMan
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
@@ -73,6 +74,11 @@ def parse_bytes(value: object) -> bytes:
         return from_hex(value)
     except HexError as error:
         raise ValueError(f"must be 0x-hex: {error}") from None
+
+
+def parse_arguments(value: object) -> bytes:
+    """0x-hex of any length, or nothing at all, as some clients write the arguments of a call that has none."""
+    return b"" if value == "" else parse_bytes(value)
 
 
 def parse_hash(value: object) -> Hash:
@@ -181,6 +187,55 @@ def parse_keys(value: object) -> list[bytes]:
     return keys
 
 
+def parse_hashes(value: object) -> list[Hash]:
+    """A block's hash, or a list of them."""
+    if not isinstance(value, list):
+        return [parse_hash(value)]
+    _bounded(value, MAX_KEYS, "hashes")
+    return [parse_hash(entry) for entry in value]
+
+
+class StorageQueryType(StrEnum):
+    """What is asked of a storage key: its value or its value's hash, or those of all keys that begin with it."""
+
+    VALUE = "value"
+    HASH = "hash"
+    DESCENDANTS_VALUES = "descendantsValues"
+    DESCENDANTS_HASHES = "descendantsHashes"
+
+
+@dataclass(frozen=True, slots=True)
+class StorageQuery:
+    """A storage key, and what is asked of it."""
+
+    key: bytes
+    type: StorageQueryType
+
+
+def parse_storage_queries(value: object) -> list[StorageQuery]:
+    """A list of objects with key and type."""
+    if not isinstance(value, list):
+        raise ValueError(f"must be an array of objects with key and type, not {type_name(value)}")
+    _bounded(value, MAX_KEYS, "items")
+    queries = []
+    for index, entry in enumerate(value):
+        if not isinstance(entry, dict):
+            raise ValueError(f"entry {index} must be an object with key and type, not {type_name(entry)}")
+        kind = entry.get("type")
+        if kind not in tuple(StorageQueryType):
+            raise ValueError(f"entry {index} has a wrong type: known are {', '.join(StorageQueryType)}")
+        try:
+            queries.append(StorageQuery(parse_bytes(entry.get("key")), StorageQueryType(kind)))
+        except ValueError as error:
+            raise ValueError(f"entry {index} has a wrong key: it {error}") from None
+    return queries
+
+
+def parse_nothing(value: object) -> None:
+    """Null, of a parameter for which there is nothing to say here."""
+    raise ValueError(f"must be null, not {type_name(value)}")
+
+
 @dataclass(frozen=True, slots=True)
 class Pairs:
     """Accounts and items, the n-th of the one belonging to the n-th of the other."""
@@ -268,8 +323,8 @@ def _bounded(value: Sequence[object], most: int, what: str) -> None:
         raise too_many(what, most)
 
 
-_HEX: Final = {"type": "string", "pattern": "^0x([0-9a-fA-F]{2})*$"}
-_HASH_SCHEMA: Final = {"type": "string", "pattern": "^0x[0-9a-fA-F]{64}$"}
+HEX_SCHEMA: Final = {"type": "string", "pattern": "^0x([0-9a-fA-F]{2})*$"}
+HASH_SCHEMA: Final = {"type": "string", "pattern": "^0x[0-9a-fA-F]{64}$"}
 _NUMBER_SCHEMA: Final = {
     "oneOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^0x[0-9a-fA-F]+$"}]
 }
@@ -281,13 +336,30 @@ _ITEM_SCHEMA: Final = {
 }
 _ACCOUNT_SCHEMA: Final = {"type": "string", "description": "SS58 address or 0x-hex of 32 bytes"}
 
-BYTES: Final = Kind(parse_bytes, _HEX)
-HASH: Final = Kind(parse_hash, _HASH_SCHEMA)
+BYTES: Final = Kind(parse_bytes, HEX_SCHEMA)
+ARGUMENTS: Final = Kind(parse_arguments, {"type": "string", "pattern": "^(0x([0-9a-fA-F]{2})*)?$"})
+HASH: Final = Kind(parse_hash, HASH_SCHEMA)
 BLOCK_NUMBERS: Final = Kind(
     parse_block_numbers,
     {"oneOf": [_NUMBER_SCHEMA, {"type": "array", "items": _NUMBER_SCHEMA, "maxItems": MAX_PAGE}]},
 )
-KEYS: Final = Kind(parse_keys, {"type": "array", "items": _HEX, "maxItems": MAX_KEYS})
+KEYS: Final = Kind(parse_keys, {"type": "array", "items": HEX_SCHEMA, "maxItems": MAX_KEYS})
+HASHES: Final = Kind(
+    parse_hashes, {"oneOf": [HASH_SCHEMA, {"type": "array", "items": HASH_SCHEMA, "maxItems": MAX_KEYS}]}
+)
+STORAGE_QUERIES: Final = Kind(
+    parse_storage_queries,
+    {
+        "type": "array",
+        "maxItems": MAX_KEYS,
+        "items": {
+            "type": "object",
+            "required": ["key", "type"],
+            "properties": {"key": HEX_SCHEMA, "type": {"enum": [str(kind) for kind in StorageQueryType]}},
+        },
+    },
+)
+NOTHING: Final = Kind(parse_nothing, {"type": "null"})
 ACCOUNT: Final = Kind(parse_account, _ACCOUNT_SCHEMA)
 ITEM: Final = Kind(parse_item, _ITEM_SCHEMA)
 PAIRS: Final = Kind(
@@ -307,7 +379,7 @@ RATING: Final = Kind(parse_rating, {"type": "integer", "minimum": -(2**63), "max
 TEXT: Final = Kind(parse_text, {"type": "string", "maxLength": 1_024})
 BOOLEAN: Final = Kind(parse_boolean, {"type": "boolean"})
 EXTRINSIC_PLACE: Final = Kind(
-    parse_extrinsic_place, {"oneOf": [{"type": "integer", "minimum": 0, "maximum": MAX_U32}, _HASH_SCHEMA]}
+    parse_extrinsic_place, {"oneOf": [{"type": "integer", "minimum": 0, "maximum": MAX_U32}, HASH_SCHEMA]}
 )
 SUBSCRIPTION: Final = Kind(parse_subscription, {"oneOf": [{"type": "string"}, {"type": "integer"}]})
 RECOMMEND_OPTIONS: Final = Kind(

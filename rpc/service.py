@@ -219,6 +219,9 @@ class StateReads(Protocol):
     def runtime_version(self, at: Hash | None) -> JsonObject:
         """The version of the runtime as `state_getRuntimeVersion` gives it; cheap, asked at every block."""
 
+    def metadata(self, at: Hash | None) -> bytes:
+        """Slow: the metadata of version 14, by which clients read and write all else."""
+
     def runtime_call(self, name: str, data: bytes, at: Hash | None) -> bytes:
         """Slow: a runtime API by its full name, arguments and result in SCALE.
 

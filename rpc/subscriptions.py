@@ -45,6 +45,20 @@ class Topic(Enum):
     RUNTIME_VERSION = "state_runtimeVersion"
     TRANSACTION = "author_extrinsicUpdate"
     MODEL = "mf_model"
+    CHAIN_HEAD = "chainHead_v1_followEvent"
+    TRANSACTION_WATCH = "transactionWatch_v1_watchEvent"
+    BROADCAST = "transaction_v1_broadcast"
+
+
+# Their subscribers make of the node's events what they need themselves.
+_FOLLOWED: Final = (Topic.CHAIN_HEAD, Topic.BROADCAST)
+
+
+class EventFollower(Protocol):
+    """Hears of all that happens in the node."""
+
+    def notice(self, event: NodeEvent) -> None:
+        """Take an event; on the server's loop."""
 
 
 class Outbox(Protocol):
@@ -60,7 +74,7 @@ class Outbox(Protocol):
 class Subscription:
     """One subscription of one socket."""
 
-    __slots__ = ("_ended", "_head", "_held", "cancel", "identifier", "keys", "owner", "topic")
+    __slots__ = ("_ended", "_head", "_held", "cancel", "follower", "identifier", "keys", "owner", "topic")
 
     def __init__(self, topic: Topic, owner: "SubscriptionSet") -> None:
         self.topic = topic
@@ -68,6 +82,7 @@ class Subscription:
         self.identifier = secrets.token_hex(8)
         self.keys: frozenset[bytes] = frozenset()
         self.cancel: Cancel | None = None
+        self.follower: EventFollower | None = None
         self._held: list[bytes] | None = []
         self._ended = False
         self._head = (
@@ -130,6 +145,15 @@ class SubscriptionSet:
         subscription.keys = wanted
         self._watched_keys += len(wanted)
 
+    def find(self, identifier: str, topic: Topic) -> Subscription | None:
+        """The subscription of this id and topic."""
+        found = self._open.get(identifier)
+        return found if found is not None and found.topic is topic else None
+
+    def count(self, topic: Topic) -> int:
+        """How many subscriptions there are to a topic."""
+        return sum(subscription.topic is topic for subscription in self._open.values())
+
     def attach(self, subscription: Subscription, cancel: Cancel) -> None:
         """Say how to stop what feeds a subscription; at once if it ended meanwhile."""
         if subscription.identifier in self._open:
@@ -139,8 +163,8 @@ class SubscriptionSet:
 
     def close(self, identifier: str, topic: Topic) -> bool:
         """End the subscription of this id and topic; whether there was one."""
-        subscription = self._open.get(identifier)
-        if subscription is None or subscription.topic is not topic:
+        subscription = self.find(identifier, topic)
+        if subscription is None:
             return False
         del self._open[identifier]
         self._watched_keys -= len(subscription.keys)
@@ -210,6 +234,10 @@ class Hub:
         if current is not None:
             subscription.push(current)
 
+    def heads(self) -> tuple[BlockRef, BlockRef]:
+        """The best and the finalized block that the loop has heard of last."""
+        return self._best or self._service.best(), self._finalized or self._service.finalized()
+
     def remove(self, subscription: Subscription) -> None:
         """Tell it of nothing any more."""
         self._topics[subscription.topic].pop(subscription.identifier, None)
@@ -265,6 +293,9 @@ class Hub:
                 log.exception("an event could not be told to subscribers")
 
     def _tell(self, event: NodeEvent) -> None:
+        for topic in _FOLLOWED:
+            for subscription in tuple(self._topics[topic].values()):
+                _notify(subscription, event)
         match event:
             case BlockImported():
                 self._tell_imported(event)
@@ -305,6 +336,16 @@ class Hub:
             text = encode(result())
             for subscription in tuple(watchers.values()):
                 subscription.push(text)
+
+
+def _notify(subscription: Subscription, event: NodeEvent) -> None:
+    """Let a follower take an event; one that cannot follow any more harms no other."""
+    try:
+        if subscription.follower is not None:
+            subscription.follower.notice(event)
+    except Exception:
+        log.exception("a follower lost the chain")
+        subscription.end()
 
 
 def storage_changes(block: Hash, values: Mapping[bytes, bytes | None]) -> dict[str, object]:

@@ -16,7 +16,7 @@ from typing import Final
 
 from runtime.crypto import SIGNATURE_LENGTH, KeyPair, Scheme
 from runtime.primitives import ACCOUNT_LENGTH, AccountId, BlockNumber, Hash, Nonce, blake2b_256
-from runtime.scale import Reader, ScaleError, encode_compact
+from runtime.scale import Codec, Reader, ScaleError, encode_compact
 
 MIN_PERIOD: Final = 4
 MAX_PERIOD: Final = 1 << 16
@@ -200,6 +200,35 @@ def leading_unsigned(extrinsics: Sequence[bytes]) -> int:
             break
         count += 1
     return count
+
+
+class ExtrinsicCodec(Codec[bytes]):
+    """An extrinsic among other things: its full bytes, whose length prefix says where it ends."""
+
+    __slots__ = ()
+
+    @property
+    def label(self) -> str:
+        """The type's name."""
+        return "Extrinsic"
+
+    @property
+    def min_size(self) -> int:
+        """The length prefix."""
+        return 1
+
+    def encode(self, value: bytes) -> bytes:
+        """The bytes as they are."""
+        return value
+
+    def read(self, reader: Reader) -> bytes:
+        """The full bytes at the reader's position; whether they are an extrinsic is not looked at."""
+        start = reader.offset
+        reader.take(reader.length(1, MAX_EXTRINSIC_BYTES, "Extrinsic"), "Extrinsic")
+        return reader.data[start : reader.offset]
+
+
+EXTRINSIC: Final = ExtrinsicCodec()
 
 
 def _payload_start(raw: bytes) -> int:

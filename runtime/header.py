@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from runtime.primitives import BlockNumber, Hash, HexError, blake2b_256, from_hex, to_hex
-from runtime.scale import Compact, Reader, ScaleError, encode_compact
+from runtime.scale import Codec, Compact, Reader, ScaleError, encode_compact
 
 MAX_DIGEST_ITEMS: Final = 32
 MAX_DIGEST_PAYLOAD: Final = 1 << 16
 MAX_EXTRINSICS: Final = 1 << 16
 MAX_BODY_BYTES: Final = 5 << 20
 
-_ENGINE_LENGTH: Final = 4
+ENGINE_LENGTH: Final = 4
 _NUMBER: Final = Compact(32)
 
 
@@ -31,7 +31,7 @@ class DigestKind(enum.IntEnum):
     RUNTIME_ENVIRONMENT_UPDATED = 8
 
 
-_WITH_ENGINE: Final = (DigestKind.CONSENSUS, DigestKind.SEAL, DigestKind.PRE_RUNTIME)
+WITH_ENGINE: Final = (DigestKind.CONSENSUS, DigestKind.SEAL, DigestKind.PRE_RUNTIME)
 _KINDS: Final = {kind.value: kind for kind in DigestKind}
 
 
@@ -52,7 +52,7 @@ class DigestItem:
 
     def __post_init__(self) -> None:
         """Refuse what has no wire form."""
-        expected = _ENGINE_LENGTH if self.kind in _WITH_ENGINE else 0
+        expected = ENGINE_LENGTH if self.kind in WITH_ENGINE else 0
         if len(self.engine) != expected:
             raise HeaderError(f"a {self.kind.name} digest item has an engine id of {expected} bytes")
         if len(self.payload) > MAX_DIGEST_PAYLOAD:
@@ -76,7 +76,7 @@ class DigestItem:
             raise HeaderError(f"digest item at offset {reader.offset - 1} has an unknown tag {tag}")
         if kind is DigestKind.RUNTIME_ENVIRONMENT_UPDATED:
             return DigestItem(kind)
-        engine = reader.take(_ENGINE_LENGTH, "engine id") if kind in _WITH_ENGINE else b""
+        engine = reader.take(ENGINE_LENGTH, "engine id") if kind in WITH_ENGINE else b""
         size = reader.length(1, MAX_DIGEST_PAYLOAD, "digest payload")
         return DigestItem(kind, engine, reader.take(size))
 
@@ -87,6 +87,33 @@ class DigestItem:
         item = DigestItem.read(reader)
         _check_end(reader, "digest item")
         return item
+
+
+class DigestItemCodec(Codec[DigestItem]):
+    """The wire form of digest items, for the types they are part of."""
+
+    __slots__ = ()
+
+    @property
+    def label(self) -> str:
+        """The type's name."""
+        return "DigestItem"
+
+    @property
+    def min_size(self) -> int:
+        """An item is a tag at least."""
+        return 1
+
+    def encode(self, value: DigestItem) -> bytes:
+        """The bytes of an item."""
+        return value.encode()
+
+    def read(self, reader: Reader) -> DigestItem:
+        """The item at the reader's position."""
+        return DigestItem.read(reader)
+
+
+DIGEST_ITEM: Final = DigestItemCodec()
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,24 @@ plyvel_has_wheel() {
     "$PYTHON" -c 'import sys; sys.exit(sys.version_info[:2] > (3, 12))'
 }
 
+# Adds what tests with packages of npm need: node, and npm for the rest.
+find_lacking_node() {
+    if ! node -e 'process.exit(process.versions.node.split(".")[0] < 18 ? 1 : 0)' 2>/dev/null ||
+        ! command -v npm >/dev/null 2>&1; then
+        need "node 18 or newer with npm" "nodejs npm" "nodejs npm" node
+    fi
+}
+
+# Adds the browser in which the tests of the page run; they look for it under the same names.
+find_lacking_browser() {
+    local name
+    for name in ${MFCHAIN_CHROMIUM:+"$MFCHAIN_CHROMIUM"} chromium chromium-browser google-chrome \
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do
+        if command -v "$name" >/dev/null 2>&1; then return 0; fi
+    done
+    need Chromium chromium chromium chromium
+}
+
 # The one command that installs PACKAGES on this machine.
 install_command() {
     local sudo=''
@@ -124,10 +142,9 @@ install_command() {
     esac
 }
 
-# Exits with 2 and the command to run when the machine lacks something.
-require_prerequisites() {
+# Exits with 2 and the command to run when the machine was found to lack something.
+refuse_lacking() {
     local command
-    find_lacking
     [ -n "$LACKING" ] || return 0
     command=$(install_command)
     if [ -n "$command" ]; then
@@ -151,7 +168,8 @@ stamp_fits() {
 
 ensure_venv() {
     if ! stamp_fits .lock-stamp "$ROOT/requirements.lock"; then
-        require_prerequisites
+        find_lacking
+        refuse_lacking
         say "making .venv from requirements.lock with $("$PYTHON" --version 2>&1) (once; a minute or two)"
         "$PYTHON" -m venv --clear "$VENV" || exit 1
         "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
@@ -163,4 +181,45 @@ ensure_venv() {
             --no-build-isolation -e "$ROOT" || exit 1
         file_digest "$ROOT/pyproject.toml" >"$VENV/.project-stamp"
     fi
+}
+
+# selects FOLDER ARGUMENTS...: whether these pytest arguments select the tests in tests/FOLDER: all do that name no
+# file or folder of other tests.
+selects() {
+    local folder=$1 argument others=
+    shift
+    for argument in "$@"; do
+        case $argument in
+            tests | tests/ | "tests/$folder"*) return 0 ;;
+            tests/*) others=yes ;;
+        esac
+    done
+    [ -z "$others" ]
+}
+
+# ensure_npm_packages ARGUMENTS...: installs what the tests that these pytest arguments select take from npm.
+ensure_npm_packages() {
+    local lock folder
+    for lock in "$ROOT"/tests/*/package-lock.json; do
+        [ -f "$lock" ] || continue
+        folder=$(basename "$(dirname "$lock")")
+        if selects "$folder" "$@"; then ensure_npm "$folder"; fi
+    done
+}
+
+# ensure_npm FOLDER: installs what the tests in tests/FOLDER take from npm, when its lock file has changed.
+ensure_npm() {
+    local folder="$ROOT/tests/$1"
+    LACKING='' PACKAGES='' COMPILER_LACKS=''
+    MANAGER=$(package_manager)
+    if [ "$1" = ui ]; then find_lacking_browser; fi
+    if [ -d "$folder/node_modules" ] && stamp_fits ".$1-stamp" "$folder/package-lock.json"; then
+        refuse_lacking
+        return 0
+    fi
+    find_lacking_node
+    refuse_lacking
+    say "installing what tests/$1 takes from npm (once; a minute or two)"
+    (cd "$folder" && npm ci --silent) || exit 1
+    file_digest "$folder/package-lock.json" >"$VENV/.$1-stamp"
 }

@@ -3,12 +3,16 @@
 import os
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 # A shared machine stalls now and then: no test may fail on its own speed. In CI a failure must come back
 # the same.
 settings.register_profile("mfchain", deadline=None)
 settings.register_profile("mfchain-ci", deadline=None, derandomize=True, print_blob=True)
+# For scripts/mutations.py: that a test fails is all it wants to know.
+settings.register_profile(
+    "mfchain-mutations", deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate), database=None
+)
 settings.load_profile("mfchain-ci" if os.environ.get("CI") else "mfchain")
 
 

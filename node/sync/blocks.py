@@ -103,11 +103,11 @@ class BlockExchange:
         """Check a header, complete the body, have the block executed."""
         header = announcement.header
         block = header.hash()
+        if self._chain.is_known_bad(block):
+            return Verdict.REJECT
         if block in self._assembled or self._chain.knows(block):
             self._peers.has_block(peer, BlockRef(header.number, block))
             return Verdict.IGNORE
-        if self._chain.is_known_bad(block):
-            return Verdict.REJECT
         try:
             if not await self._is_in_order(header, peer):
                 return Verdict.IGNORE
@@ -260,6 +260,7 @@ class BlockExchange:
             log.debug("an announced block is too old: %s", error)
         except InvalidBlock as error:
             # Whoever passed it on has not executed it either: the author alone is to blame.
+            self._assembled.pop(header.hash(), None)
             tell_invalid(header, error)
         except StorageError:
             raise

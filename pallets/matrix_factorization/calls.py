@@ -23,13 +23,19 @@ from runtime.scale import I64, U64, Field, Text, Tuple, Vec
 _LONGEST_TITLE = 1 << 10
 _ITEMS_IN_BLOCK = "MatrixFactorization.items"
 
+# Measured by `scripts/bench.py --suite inference --parts mixes`, which compares blocks of the dearest kinds with these.
 _RATING_WEIGHT = 90 * MICROSECOND
+_FURTHER_RATING_WEIGHT = 40 * MICROSECOND
+_FIRST_RATING_WEIGHT = 100 * MICROSECOND
 _PREDICTION_WEIGHT = 400 * MICROSECOND
+_FOLLOWING_WEIGHT = 1_000 * MICROSECOND
 _REGISTRATION_WEIGHT = 60 * MICROSECOND
 
-# What the length of a list costs, a rating: learning from it at the end of the block, and copying it for a change.
+# What the length of a list costs, a rating in it: learning from it at the end of the block, copying it for a change,
+# and looking for an item.
 _LEARNING_WEIGHT = 1_100_000
 _COPYING_WEIGHT = 5_000
+_SEARCHING_WEIGHT = 2_000
 
 
 def submit_rating(config: Config, context: Context, origin: Origin, item: int, rating: int) -> None:
@@ -55,7 +61,7 @@ def retract_rating(context: Context, origin: Origin, item: int) -> None:
     _check_item(state, item)
     model = MODEL.get(state)
     ratings = RATINGS.get(state, account)
-    _charge_for_list(context, account, ratings.entries.size)
+    _charge_for_list(context, account, ratings.entries.size, 1)
     editor = RatingListEditor(ratings, model.generation, model.active, room=0)
     if editor.get(item) is None:
         raise DispatchFailed(errors.NOT_RATED)
@@ -76,7 +82,8 @@ def get_prediction(context: Context, origin: Origin, item: int) -> None:
     # Others' changes so far are learned from now instead of at the end of the block; own ratings once more. Charged
     # before that: had a prediction without room been followed, the next one in the block would cost less.
     own = RATINGS.get(context.state, account).entries.size
-    context.charge((branch.unsynced(context.state) + own) * _LEARNING_WEIGHT)
+    unsynced = branch.unsynced(context.state)
+    context.charge((unsynced + own) * _LEARNING_WEIGHT + (_FOLLOWING_WEIGHT if unsynced else 0))
     branch.sync(context.state)
     clipped = min(max(branch.predict(account, item), -ONE), ONE)
     context.deposit(events.PREDICTION_OBTAINED, account, item, clipped << (PREDICTION_FRACTION_BITS - FRACTION_BITS))
@@ -106,10 +113,10 @@ def add_item(state: StateWriter, item: int, entry: Item) -> None:
     ITEM_COUNT.put(state, item + 1)
 
 
-def _charge_for_list(context: Context, account: AccountId, length: int) -> None:
-    """Count the cost of touching a list: for the first time in this block, or once more."""
+def _charge_for_list(context: Context, account: AccountId, length: int, items: int) -> None:
+    """Count the cost of touching so many items of a list: for the first time in this block, or once more."""
     is_touched = context.state.is_touched(RATINGS.key(account))
-    context.charge(length * (_COPYING_WEIGHT if is_touched else _LEARNING_WEIGHT))
+    context.charge(length * ((_COPYING_WEIGHT if is_touched else _LEARNING_WEIGHT) + items * _SEARCHING_WEIGHT))
 
 
 def _check_item(state: StateWriter, item: int) -> None:
@@ -131,7 +138,9 @@ def _rate(config: Config, context: Context, account: AccountId, ratings: Sequenc
     state = context.state
     model = MODEL.get(state)
     before = RATINGS.get(state, account)
-    _charge_for_list(context, account, before.entries.size + len(ratings))
+    _charge_for_list(context, account, before.entries.size + len(ratings), len(ratings))
+    if before.entries.size == 0:
+        context.charge(_FIRST_RATING_WEIGHT)
     editor = RatingListEditor(before, model.generation, model.active, room=len(ratings))
     changed = False
     for item, rating in ratings:
@@ -206,7 +215,7 @@ def build_calls(config: Config) -> tuple[Call, ...]:
             "submit_ratings",
             (Field("ratings", Vec(Tuple(U64, I64), MAX_BATCH), "Vec<(u64, i64)>"),),
             partial(submit_ratings, config),
-            lambda ratings: _RATING_WEIGHT * max(len(ratings), 1),
+            lambda ratings: _RATING_WEIGHT + _FURTHER_RATING_WEIGHT * max(len(ratings) - 1, 0),
             "Rate up to 256 items at once; all or none.",
         ),
     )

@@ -35,13 +35,14 @@ class Canonical:
     """The model of a set of ratings.
 
     users: the posteriors of the set's U users, as the last sweep solved them. item_ids (I,): the items with a
-    rating, ascending. totals (I, P + D): the sum T of these users' contributions; items and rows: solved from
-    it.
+    rating, ascending, and raters (I,) how many each. totals (I, P + D): the sum T of these users' contributions;
+    items and rows: solved from it.
     """
 
     prior: Prior
     users: UserPosteriors
     item_ids: I64
+    raters: I64
     items: ItemPosteriors
     rows: I64
     totals: I64
@@ -51,7 +52,7 @@ def canonical(ratings: RatingSet, parameters: ModelParameters) -> Canonical:
     """Learn from a set of ratings and nothing else: some sweeps from the start that item ids give.
 
     A sweep solves all users against the items, renews T, then the hyperparameters, then solves the items.
-    Source: docs/inference.md.
+    Source: docs/inference.md, eq. 4 to 6 and 8.
     """
     width = parameters.width
     counts = np.diff(ratings.pointers)
@@ -77,7 +78,7 @@ def canonical(ratings: RatingSet, parameters: ModelParameters) -> Canonical:
         learned = learn(users, counts, items, rater_counts, prior_means, parameters)
         prior = Prior.of(learned, parameters)
         items = solve_items(totals, prior_means, prior)
-    return Canonical(prior, users, item_ids, items, item_rows(items), totals)
+    return Canonical(prior, users, item_ids, rater_counts, items, item_rows(items), totals)
 
 
 def learn(
@@ -91,6 +92,7 @@ def learn(
     """Hyperparameters that fit the posteriors, and n0 imagined ones that are as the constants say.
 
     Only users and items with enough ratings count. An item's features are taken about its own prior mean.
+    Source: docs/inference.md, eq. 8.
     """
     initial = Hyperparameters.initial(parameters)
     pseudo = decimal(parameters.pseudo_observations_ppm)

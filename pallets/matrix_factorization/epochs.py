@@ -42,6 +42,6 @@ def _freeze(branch: ModelBranch, model: Model, due: BlockNumber) -> Model:
 def _activate(context: Context, branch: ModelBranch, model: Model) -> Model:
     """Put the model of the latest freeze in force."""
     model = replace(model, active=model.generation, due=BlockNumber(0))
-    digest = branch.activate(model)
+    digest = branch.activate()
     context.deposit(EPOCH_COMPLETED, digest)
     return replace(model, digest=digest)

@@ -1,9 +1,10 @@
 """What was learned from the ratings of the last epoch's freeze, and how the present is measured against it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pallets.matrix_factorization.canonical import Canonical, RatingSet, canonical
 from pallets.matrix_factorization.config import Config
@@ -14,6 +15,9 @@ from pallets.matrix_factorization.posterior import (
     Prior,
     UserPosteriors,
     initial_precision,
+    item_prior_means,
+    item_rows,
+    solve_unrated_items,
 )
 from pallets.matrix_factorization.ratings import ENTRY, Entries
 from pallets.matrix_factorization.statistics import pointers_of
@@ -24,7 +28,8 @@ Lists = Sequence[tuple[AccountId, Entries]]
 
 def rating_set(lists: Sequence[Entries], scale: RatingScale) -> RatingSet:
     """Join the lists of some users, one after the other, for the solvers."""
-    entries = np.concatenate(lists) if lists else np.empty(0, ENTRY)
+    # As bytes: concatenating structured arrays compares their types over and over.
+    entries = np.frombuffer(b"".join([entries.tobytes() for entries in lists]), ENTRY)
     counts = np.array([len(entries) for entries in lists], np.int64)
     return RatingSet(
         pointers=pointers_of(counts),
@@ -44,6 +49,52 @@ def from_rows(rows: I32, parameters: ModelParameters) -> UserPosteriors:
     return UserPosteriors(rows[:, :width], rows[:, width:end], rows[:, end])
 
 
+class CanonicalRows:
+    """What users see of items under one frozen model: learned for those with ratings in the set, else the prior.
+
+    A cache: what stands in a line depends on nothing but the line. So threads that fill it at the same time do each
+    other no harm, and a line is computed when somebody first asks for it.
+    """
+
+    __slots__ = ("_canonical", "_table")
+
+    def __init__(self, canonical: Canonical) -> None:
+        """Start without any line: ids may be anywhere, and most sets are learned from and never asked."""
+        self._canonical = canonical
+        self._table = np.empty((0, canonical.rows.shape[1]), np.int64), np.zeros(0, np.bool_)
+
+    def holding(self, ids: I64) -> I64:
+        """Return a table whose lines `ids` are those items'; its other lines mean nothing.
+
+        Shapes: ids (n,), in any order; result (more than the largest id, P + D + 1).
+        """
+        rows, known = self._table
+        if ids.size and (most := int(ids.max())) >= known.size:
+            rows, known = self._grown(most + 1)
+        unknown = ids[~known[ids]]
+        if unknown.size:
+            missing = np.unique(unknown)
+            prior = self._canonical.prior
+            items = solve_unrated_items(item_prior_means(missing, prior.parameters), prior)
+            rows[missing] = item_rows(items)
+            known[missing] = True
+        return rows
+
+    def _grown(self, count: int) -> tuple[I64, npt.NDArray[np.bool_]]:
+        """Make room for so many items, and as many again: the system gives memory only to lines that are filled."""
+        rows, known = self._table
+        larger = np.empty((2 * count, rows.shape[1]), np.int64)
+        filled = np.zeros(2 * count, np.bool_)
+        lines = np.flatnonzero(known)
+        larger[lines] = rows[lines]
+        learned = self._canonical.item_ids < 2 * count
+        ids = self._canonical.item_ids[learned]
+        larger[ids] = self._canonical.rows[learned]
+        filled[lines] = filled[ids] = True
+        self._table = larger, filled
+        return self._table
+
+
 @dataclass(frozen=True, slots=True)
 class Frozen:
     """The canonical model of a frozen set, with look-ups by account and by item id.
@@ -56,6 +107,7 @@ class Frozen:
     users: dict[AccountId, int]
     user_rows: I32
     digest: Hash
+    item_rows: CanonicalRows
 
     @property
     def prior(self) -> Prior:
@@ -74,15 +126,6 @@ class Frozen:
             return int(row[-1])
         return int(initial_precision(1, self.config.model)[0])
 
-    def canonical_rows(self, priors: I64) -> I64:
-        """What users see of all items: learned for those with ratings in the set, `priors` for the others.
-
-        Shapes: priors and result (I, P + D + 1), by item id.
-        """
-        rows = priors.copy()
-        rows[self.canonical.item_ids] = self.canonical.rows
-        return rows
-
 
 def learn_frozen(lists: Lists, config: Config) -> Frozen:
     """Learn from the lists of a frozen set: accounts ascending, none of them empty."""
@@ -91,26 +134,5 @@ def learn_frozen(lists: Lists, config: Config) -> Frozen:
     rows = as_rows(model.users)
     accounts = [account for account, _ in lists]
     digest = model_digest(accounts, np.diff(ratings.pointers), rows, model.item_ids, model.totals, model.prior)
-    return Frozen(config, model, {account: row for row, account in enumerate(accounts)}, rows, digest)
-
-
-@dataclass(slots=True)
-class PendingEpoch:
-    """A frozen set whose model is not in force yet; whoever needs the model first computes it, a node ahead of time."""
-
-    generation: int
-    lists: Lists
-    config: Config
-    _result: Frozen | None = field(default=None)
-
-    @property
-    def is_computed(self) -> bool:
-        """Tell whether the model is ready."""
-        return self._result is not None
-
-    def compute(self) -> Frozen:
-        """Return the model; two threads that come here at once compute the same."""
-        result = self._result
-        if result is None:
-            result = self._result = learn_frozen(self.lists, self.config)
-        return result
+    places = {account: row for row, account in enumerate(accounts)}
+    return Frozen(config, model, places, rows, digest, CanonicalRows(model))

@@ -76,13 +76,16 @@ def _commit_users(context: Context, branch: ModelBranch, model: Model) -> None:
 def _commit_items(context: Context, branch: ModelBranch, model: Model, config: Config) -> None:
     """Write the posteriors of the items whose ratings this block has changed, and of a few more in turn."""
     changed = branch.changed_items()
-    for item in changed:
-        ITEM_POSTERIORS.put(context.state, item, _item_posterior(branch, item, model, context.number))
-    for item in _in_turn(context.number, branch.items.size, config.item_commits_per_block):
-        posterior = _item_posterior(branch, item, model, context.number)
-        known = ITEM_POSTERIORS.find(context.state, item)
-        if known is None or not _same(known, posterior):
-            ITEM_POSTERIORS.put(context.state, item, posterior)
+    in_turn = list(_in_turn(context.number, branch.items.size, config.item_commits_per_block))
+    posteriors = branch.items.posteriors(np.array([*changed, *in_turn], np.int64))
+    for line, item in enumerate([*changed, *in_turn]):
+        mean, covariance = posteriors.mean[line], posteriors.covariance[line]
+        posterior = _posterior(mean, covariance, 0, model, context.number)
+        if line >= len(changed):
+            known = ITEM_POSTERIORS.find(context.state, item)
+            if known is not None and _same(known, posterior):
+                continue
+        ITEM_POSTERIORS.put(context.state, item, posterior)
 
 
 def _in_turn(number: BlockNumber, items: int, count: int) -> Iterator[int]:
@@ -90,10 +93,6 @@ def _in_turn(number: BlockNumber, items: int, count: int) -> Iterator[int]:
     if items:
         start = number * count % items
         yield from ((start + offset) % items for offset in range(min(count, items)))
-
-
-def _item_posterior(branch: ModelBranch, item: int, model: Model, number: BlockNumber) -> Posterior:
-    return _posterior(branch.items.mean[item], branch.items.covariance[item], 0, model, number)
 
 
 def _posterior(mean: I32, covariance: I32, precision: int, model: Model, number: BlockNumber) -> Posterior:

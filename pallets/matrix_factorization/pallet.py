@@ -1,5 +1,6 @@
 """The pallet as the runtime, the metadata and the clients see it."""
 
+from pallets.matrix_factorization.apis import MATRIX_FACTORIZATION_API
 from pallets.matrix_factorization.calls import build_calls
 from pallets.matrix_factorization.config import INDEX, PALLET, PREDICTION_FRACTION_BITS, Config
 from pallets.matrix_factorization.errors import ERRORS
@@ -33,5 +34,6 @@ def matrix_factorization_pallet(config: Config, items: tuple[str, ...]) -> Palle
             Constant("MaxRatingsPerUser", U32, config.max_ratings_per_user, "Ratings of one account."),
             Constant("MaxItemsPerBlock", U32, config.max_items_per_block, "Items registered in one block."),
         ),
+        apis=(MATRIX_FACTORIZATION_API,),
         hooks=MatrixFactorizationHooks(config, items),
     )

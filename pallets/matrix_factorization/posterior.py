@@ -239,7 +239,7 @@ def initial_precision(count: int, constants: ModelParameters) -> I32:
 
 
 def item_prior_means(items: I64, parameters: ModelParameters) -> I32:
-    """Prior feature means h_i of items by their ids. Shapes: items (I,); result (I, K), Q20."""
+    """Prior feature means h_i of items by their ids (docs/inference.md, eq. 3). Shapes: (I,) -> (I, K), Q20."""
     return to_fixed(decimal(parameters.amplitude_ppm) * hash_uniform(items, parameters.dimension))
 
 
@@ -257,15 +257,39 @@ def solve_items(statistics: I64, prior_means: I32, prior: Prior) -> ItemPosterio
     for batch in _batches(items):
         part = statistics[batch]
         inverse = as_columns(part[:, :packed]) + prior.item_precision
-        start = np.empty((width, inverse.shape[1]))
-        start[0] = prior.hyperparameters.item_bias * _Q20
-        start[1:] = as_columns(prior_means[batch])
-        shift = _times(prior.item_precision, start)
+        shift = _times(prior.item_precision, _item_starts(prior_means[batch], prior))
         sweep_inverse(inverse, width)
         solution = _times(inverse, as_columns(part[:, packed:], _Q27) + shift)
         mean[batch] = to_fixed(solution).T
         _store_covariance(inverse, width, covariance[batch])
     return ItemPosteriors(mean, covariance)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def solve_unrated_items(prior_means: I32, prior: Prior) -> ItemPosteriors:
+    """Posterior of items without raters: to the last bit `solve_items` with statistics of zero, which differ in h only.
+
+    Shape: prior_means (I, K) = h. One matrix is inverted for all.
+    """
+    width, packed = prior.parameters.width, prior.parameters.packed
+    count = prior_means.shape[0]
+    mean = np.empty((count, width), np.int32)
+    covariance = np.empty((1, packed), np.int32)
+    inverse = prior.item_precision.copy()
+    sweep_inverse(inverse, width)
+    _store_covariance(inverse, width, covariance)
+    for batch in _batches(count):
+        start = _item_starts(prior_means[batch], prior)
+        mean[batch] = to_fixed(_times(inverse, _times(prior.item_precision, start))).T
+    return ItemPosteriors(mean, np.repeat(covariance, count, axis=0))
+
+
+def _item_starts(prior_means: I32, prior: Prior) -> F64:
+    """Prior means [mu_c, h] of items as columns. Shapes: (I, K) -> (D, I)."""
+    start = np.empty((prior_means.shape[1] + 1, prior_means.shape[0]))
+    start[0] = prior.hyperparameters.item_bias * _Q20
+    start[1:] = as_columns(prior_means)
+    return start
 
 
 def second_moments(mean: I32, covariance: I32) -> F64:

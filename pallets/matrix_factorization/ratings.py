@@ -51,22 +51,33 @@ class RatingList:
         kept = self.entries[: zone.mark]
         return np.concatenate((kept[~np.isin(kept["item"], zone.old["item"])], zone.old))
 
+    def has_changed_since(self, generation: int) -> bool:
+        """Tell whether the list may differ from what it was at a freeze."""
+        return self._zone(generation) is not None
+
     def difference(self, generation: int) -> tuple[int, int]:
         """Return in how many items the list differs from the one at a freeze, and how long that one was."""
         zone = self._zone(generation)
         if zone is None:
             return 0, self.entries.size
-        if not zone.old.size:
+        if zone.old.size == 0:
             return self.entries.size - zone.mark, zone.mark
-        touched = np.isin(self.entries["item"], zone.old["item"])
-        restored = int(np.count_nonzero(np.isin(packed(zone.old), packed(self.entries[touched]))))
-        appended = int(np.count_nonzero(~touched[zone.mark :]))
-        frozen = zone.mark - int(np.count_nonzero(touched[: zone.mark])) + zone.old.size
-        return appended + zone.old.size - restored, frozen
+        old = zone.old[zone.old["item"].argsort()]
+        items, known = self.entries["item"], old["item"]
+        place = known.searchsorted(items)
+        place[place == old.size] = 0
+        touched = known[place] == items
+        restored = int(np.count_nonzero(touched & (old["rating"][place] == self.entries["rating"])))
+        appended = self.entries.size - zone.mark - int(np.count_nonzero(touched[zone.mark :]))
+        frozen = zone.mark - int(np.count_nonzero(touched[: zone.mark])) + old.size
+        return appended + old.size - restored, frozen
 
     def _zone(self, generation: int) -> Zone | None:
         """Return the first zone record that tells of this freeze."""
-        return next((zone for zone in self.zones if zone.generation >= generation), None)
+        for zone in self.zones:
+            if zone.generation >= generation:
+                return zone
+        return None
 
 
 ENTRIES: Codec[Entries] = PackedArray(Vec(Tuple(U32, I16), _MAX_ENTRIES), ENTRY)

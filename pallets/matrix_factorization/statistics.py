@@ -214,8 +214,10 @@ def item_changes(contributions: I64, raters: I64, items: I64, ratings: I64, widt
     return ordered[firsts], item_statistics_of(contributions, lists, width)
 
 
-def exchange(before: I64, after: I64, old: RatingSet, new: RatingSet, width: int) -> tuple[I64, I64]:
+def exchange(before: I64, after: I64, old: RatingSet, new: RatingSet, width: int) -> tuple[I64, I64, I64]:
     """What T changes by when U users' contributions and lists change: as `item_changes`, and equal to it.
+
+    Third: by how many the raters (n,) of these items change. Source: docs/inference.md, eq. 9.
 
     Shapes: before and after (U, P + D), zero lines for users without a rating. An entry that stays in its
     place of the list is visited once, with the difference, and not at all if the user contributes as before.
@@ -230,10 +232,15 @@ def exchange(before: I64, after: I64, old: RatingSet, new: RatingSet, width: int
     leaves[at_old[same]] = arrives[at_new[same]] = False
     stays = at_new[same & changed[owner]]
     old_owner, new_owner = _spread(old_counts)[0], _spread(new_counts)[0]
-    return item_changes(
+    ids, sums = item_changes(
         np.concatenate((-before, after, after - before)),
         np.concatenate((old_owner[leaves], new_owner[arrives] + users, new_owner[stays] + 2 * users)),
         np.concatenate((old.items[leaves], new.items[arrives], new.items[stays])),
         np.concatenate((old.ratings[leaves], new.ratings[arrives], new.ratings[stays])),
         width,
     )
+    come, gone = (
+        np.bincount(np.searchsorted(ids, items), minlength=ids.size)
+        for items in (new.items[arrives], old.items[leaves])
+    )
+    return ids, sums, come - gone

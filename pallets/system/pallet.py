@@ -6,12 +6,11 @@ from pallets.system.events import (
     EXTRINSIC_FAILED,
     NEW_ACCOUNT,
     encode_success,
-    record_error,
-    record_info,
 )
 from pallets.system.storage import (
     ACCOUNT,
     BLOCK_HASH,
+    CODE_KEY,
     DIGEST,
     EVENT_COUNT,
     EVENTS_KEY,
@@ -23,14 +22,17 @@ from pallets.system.storage import (
     AccountInfo,
     Digest,
 )
-from runtime.header import DigestItem
+from runtime.header import DigestItem, DigestKind
 from runtime.interface.context import Context
+from runtime.interface.dispatch import record_error, record_info
 from runtime.interface.errors import DispatchError
-from runtime.interface.pallet import Constant, Pallet
+from runtime.interface.pallet import Constant, Hooks, Pallet
 from runtime.interface.state import StateReader
+from runtime.interface.storage import StateWriter
 from runtime.interface.system import DispatchInfo
 from runtime.primitives import AccountId, BlockNumber, Hash, Nonce
 from runtime.scale import U16, U32, encode_compact
+from runtime.version import VERSION_RECORD, RuntimeVersion
 
 BLOCK_HASH_COUNT = 4096
 SS58_PREFIX = 42
@@ -83,15 +85,37 @@ class System:
             context.deposit(EXTRINSIC_FAILED, record_error(error), record_info(info))
 
 
-SYSTEM = Pallet(
-    PALLET,
-    INDEX,
-    "Accounts, block numbers and hashes, events.",
-    storage=STORAGE,
-    calls=CALLS,
-    events=EVENTS,
-    constants=(
-        Constant("BlockHashCount", U32, BLOCK_HASH_COUNT, "How many recent block hashes the state keeps."),
-        Constant("SS58Prefix", U16, SS58_PREFIX, "The network prefix of addresses."),
-    ),
-)
+class SystemHooks(Hooks):
+    """Keeps in the state by which runtime it was made: its version, as the code itself is not on the chain."""
+
+    def __init__(self, version: RuntimeVersion) -> None:
+        """Take the version of the runtime that runs."""
+        self._code = VERSION_RECORD.encode(version.record())
+
+    def genesis(self, state: StateWriter) -> None:
+        """Write the first version."""
+        state.put(CODE_KEY, self._code)
+
+    def on_initialize(self, context: Context) -> None:
+        """Note an upgrade in the state and in the header, where clients look for it."""
+        if context.state.get(CODE_KEY) != self._code:
+            context.state.put(CODE_KEY, self._code)
+            context.digest.append(DigestItem(DigestKind.RUNTIME_ENVIRONMENT_UPDATED))
+
+
+def system_pallet(version: RuntimeVersion) -> Pallet:
+    """Build the pallet of a runtime of this version."""
+    return Pallet(
+        PALLET,
+        INDEX,
+        "Accounts, block numbers and hashes, events.",
+        storage=STORAGE,
+        calls=CALLS,
+        events=EVENTS,
+        constants=(
+            Constant("BlockHashCount", U32, BLOCK_HASH_COUNT, "How many recent block hashes the state keeps."),
+            Constant("Version", VERSION_RECORD, version.record(), "The version of the runtime and of its APIs."),
+            Constant("SS58Prefix", U16, SS58_PREFIX, "The network prefix of addresses."),
+        ),
+        hooks=SystemHooks(version),
+    )

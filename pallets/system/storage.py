@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from runtime.header import MAX_DIGEST_ITEMS, DigestItem
+from runtime.header import DIGEST_ITEM, MAX_DIGEST_ITEMS, DigestItem
+from runtime.interface.events import EVENT_RECORDS, EventRecord
 from runtime.interface.storage import Hasher, StorageMap, StorageValue
-from runtime.primitives import ZERO_HASH, AccountId, BlockNumber, Hash, Nonce, twox_128
+from runtime.primitives import ZERO_HASH, AccountId, BlockNumber, Hash, Nonce
 from runtime.scale import (
     ACCOUNT_ID,
     BLOCK_NUMBER,
@@ -14,9 +15,8 @@ from runtime.scale import (
     UNIT,
     Codec,
     Field,
-    Reader,
     Struct,
-    encode_compact,
+    Vec,
 )
 
 PALLET = "System"
@@ -54,30 +54,11 @@ class Digest:
     logs: tuple[DigestItem, ...]
 
 
-class DigestCodec(Codec[Digest]):
-    """Vec<DigestItem>, written by the header's own code."""
-
-    __slots__ = ()
-
-    @property
-    def label(self) -> str:
-        """Return the type's name."""
-        return "Digest"
-
-    @property
-    def min_size(self) -> int:
-        """Return the length of an empty digest."""
-        return 1
-
-    def encode(self, value: Digest) -> bytes:
-        """Return count and items."""
-        return encode_compact(len(value.logs)) + b"".join(item.encode() for item in value.logs)
-
-    def read(self, reader: Reader) -> Digest:
-        """Return the digest at the reader's position."""
-        count = reader.length(1, MAX_DIGEST_ITEMS, "digest")
-        return Digest(tuple(DigestItem.read(reader) for _ in range(count)))
-
+DIGEST_CODEC: Codec[Digest] = Struct(
+    Digest,
+    (Field("logs", Vec(DIGEST_ITEM, MAX_DIGEST_ITEMS), "Vec<DigestItem>"),),
+    path=("sp_runtime", "generic", "digest", "Digest"),
+)
 
 ACCOUNT: StorageMap[AccountId, AccountInfo] = StorageMap(
     PALLET,
@@ -106,13 +87,19 @@ PARENT_HASH: StorageValue[Hash] = StorageValue(
 DIGEST: StorageValue[Digest] = StorageValue(
     PALLET,
     "Digest",
-    DigestCodec(),
+    DIGEST_CODEC,
     "The digest of this block's header, without the seal.",
     default=Digest(()),
 )
 EVENT_COUNT: StorageValue[int] = StorageValue(PALLET, "EventCount", U32, "Length of Events.", default=0)
 
-# The event records name the event enum of the whole runtime, so their codec is made where all pallets are known.
-EVENTS_KEY = twox_128(PALLET.encode()) + twox_128(b"Events")
+# Written by joining the encoded records, and read by whoever knows the events of all pallets.
+EVENTS: StorageValue[tuple[EventRecord, ...]] = StorageValue(
+    PALLET, "Events", EVENT_RECORDS, "What happened in this block, oldest first.", default=()
+)
+EVENTS_KEY = EVENTS.key
 
-STORAGE = (ACCOUNT, BLOCK_HASH, NUMBER, PARENT_HASH, DIGEST, EVENT_COUNT)
+# Where Substrate keeps a runtime's code. Clients take the value's hash for the name of a runtime.
+CODE_KEY = b":code"
+
+STORAGE = (ACCOUNT, BLOCK_HASH, NUMBER, PARENT_HASH, DIGEST, EVENT_COUNT, EVENTS)

@@ -71,7 +71,19 @@ def _arrays(details: list[Any], dimension: int) -> dict[str, Any]:
         "bias_std": np.array([one["bias"]["std"] for one in details], dtype=np.float64),
         "features_mean": features["mean"],
         "features_std": features["std"],
+        **_posteriors(details, shape[1] + 1),
     }
+
+
+def _posteriors(details: list[Any], width: int) -> dict[str, Any]:
+    """Whole posteriors of [bias, features]. Shapes: mean (N, D + 1), covariance (N, D + 1, D + 1)."""
+    rows, columns = np.triu_indices(width)
+    scales = np.array([2.0 ** -int(one["raw"]["fractionalBits"]) for one in details])
+    mean = np.array([one["raw"]["mean"] for one in details], np.float64).reshape(len(details), width)
+    packed = np.array([one["raw"]["covariance"] for one in details], np.float64).reshape(len(details), rows.size)
+    covariance = np.zeros((len(details), width, width))
+    covariance[:, rows, columns] = covariance[:, columns, rows] = packed * scales[:, None]
+    return {"mean": mean * scales[:, None], "covariance": covariance}
 
 
 def _model_arrays(model: Any) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """All methods, one module a namespace."""
 
 from rpc.dispatch import Method
-from rpc.methods import author, chain, dev, mf, ring, state, system
+from rpc.methods import author, chain, chain_head, dev, mf, payment, ring, state, system, transaction
 
 
 def all_methods() -> tuple[Method, ...]:
     """Every method the node serves; `rpc_methods` lists them too."""
-    return (*system.METHODS, *chain.METHODS, *state.METHODS, *author.METHODS, *mf.METHODS, *ring.METHODS, *dev.METHODS)
+    modules = (system, chain, state, author, payment, chain_head, transaction, mf, ring, dev)
+    return tuple(method for module in modules for method in module.METHODS)

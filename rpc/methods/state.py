@@ -21,6 +21,11 @@ def runtime_version(call: Call, at: Hash | None) -> JsonObject:
     return call.service.runtime_version(at)
 
 
+def get_metadata(call: Call, at: Hash | None) -> bytes:
+    """The description of the runtime that clients read and write everything by, version 14."""
+    return call.service.metadata(at)
+
+
 def get_storage(call: Call, key: bytes, at: Hash | None) -> bytes | None:
     """The value of a storage key."""
     return call.service.state_at(at).get(key)
@@ -136,6 +141,7 @@ _ID: Final = (Param("subscription", SUBSCRIPTION),)
 
 METHODS: Final = (
     Method("state_getRuntimeVersion", runtime_version, (_AT,), aliases=("chain_getRuntimeVersion",)),
+    Method("state_getMetadata", get_metadata, (_AT,), slow=True),
     Method("state_getStorage", get_storage, _KEY, aliases=("state_getStorageAt",)),
     Method("state_getStorageHash", get_storage_hash, _KEY, aliases=("state_getStorageHashAt",)),
     Method("state_getStorageSize", get_storage_size, _KEY, aliases=("state_getStorageSizeAt",)),

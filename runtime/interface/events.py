@@ -1,8 +1,25 @@
 """Events: what a block tells the outside world about what its extrinsics did."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
-from runtime.scale import Field, FixedLayout, Reader, encode_compact, layout_of
+from runtime.primitives import Hash
+from runtime.scale import (
+    H256,
+    U32,
+    Codec,
+    Described,
+    Enum,
+    Field,
+    FixedLayout,
+    Reader,
+    Struct,
+    Variant,
+    Vec,
+    encode_compact,
+    layout_of,
+    variant,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +54,54 @@ class Event:
         return {item.name: item.codec.read(reader) for item in self.fields}
 
 
-FINALIZATION_PHASE = b"\x01"
-INITIALIZATION_PHASE = b"\x02"
+@dataclass(frozen=True, slots=True)
+class ApplyExtrinsic:
+    """The phase of an event that an extrinsic deposited."""
+
+    extrinsic: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """An event as the state keeps it; `event` in its wire form."""
+
+    phase: object
+    event: bytes
+    topics: tuple[Hash, ...]
+
+
+PHASE: Codec[object] = Enum(
+    "Phase",
+    (
+        variant(0, ApplyExtrinsic, Field("extrinsic", U32, "u32", anonymous=True)),
+        Variant(1, "Finalization", value="Finalization"),
+        Variant(2, "Initialization", value="Initialization"),
+    ),
+    path=("frame_system", "Phase"),
+)
+RUNTIME_EVENT: Final = Described("RuntimeEvent")
+"""The events of all pallets: an enum that there is only once all pallets are known."""
+
+EVENT_RECORDS: Codec[tuple[EventRecord, ...]] = Vec(
+    Struct(
+        EventRecord,
+        (
+            Field("phase", PHASE, "Phase"),
+            Field("event", RUNTIME_EVENT, "E"),
+            Field("topics", Vec(H256, 1 << 10), "Vec<T>"),
+        ),
+        path=("frame_system", "EventRecord"),
+        parameters=(("E", RUNTIME_EVENT), ("T", H256)),
+    ),
+    1 << 20,
+)
+
+FINALIZATION_PHASE = PHASE.encode("Finalization")
+INITIALIZATION_PHASE = PHASE.encode("Initialization")
+_APPLY_PHASE = PHASE.encode(ApplyExtrinsic(0))[:1]
 NO_TOPICS = encode_compact(0)
 
 
 def apply_phase(extrinsic_index: int) -> bytes:
     """Encode the phase of an event that an extrinsic deposited."""
-    return b"\x00" + extrinsic_index.to_bytes(4, "little")
+    return _APPLY_PHASE + extrinsic_index.to_bytes(4, "little")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from runtime.interface.apis import RuntimeApi
 from runtime.interface.calls import Call
 from runtime.interface.context import Context
 from runtime.interface.errors import PalletError
@@ -62,4 +63,5 @@ class Pallet:
     events: tuple[Event, ...] = ()
     errors: tuple[PalletError, ...] = ()
     constants: tuple[Constant, ...] = ()
+    apis: tuple[RuntimeApi, ...] = ()
     hooks: Hooks = field(default_factory=Hooks)

@@ -204,6 +204,24 @@ class FixedBytes(Codec[bytes]):
         return reader.take(self.length, self._label)
 
 
+@dataclass(frozen=True, slots=True)
+class Described(Codec[bytes]):
+    """The place of a type in declarations whose bytes are read and written elsewhere, as its structure is not here.
+
+    The metadata knows it by this object.
+    """
+
+    name: str
+
+    @property
+    def label(self) -> str:
+        return self.name
+
+    @property
+    def min_size(self) -> int:
+        return 1
+
+
 U8: Final = Integer(8)
 U16: Final = Integer(16)
 U32: Final = Integer(32)

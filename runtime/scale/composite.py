@@ -15,6 +15,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
 D = TypeVar("D")
+E = TypeVar("E")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,44 @@ class Option(Codec[T | None], Generic[T]):
         return self.inner.read(reader) if flag else None
 
 
+@dataclass(frozen=True, slots=True)
+class Err(Generic[E]):
+    """What stands in a Result instead of a value."""
+
+    error: E
+
+
+@dataclass(frozen=True, slots=True)
+class Result(Codec[T | Err[E]], Generic[T, E]):
+    """A value, or an error (wrapped in Err)."""
+
+    value: Codec[T]
+    error: Codec[E]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.value, Result):
+            raise ValueError("an Err in a Result of a Result could be the error of either")
+
+    @property
+    def label(self) -> str:
+        return f"Result<{self.value.label}, {self.error.label}>"
+
+    @property
+    def min_size(self) -> int:
+        return 1 + min(self.value.min_size, self.error.min_size)
+
+    def encode(self, value: T | Err[E]) -> bytes:
+        if isinstance(value, Err):
+            return b"\x01" + self.error.encode(value.error)
+        return b"\x00" + self.value.encode(value)
+
+    def read(self, reader: Reader) -> T | Err[E]:
+        flag = reader.byte(self.label)
+        if flag > 1:
+            raise ScaleError(f"{self.label} at offset {reader.offset - 1} must start with 0 or 1, not {flag}")
+        return Err(self.error.read(reader)) if flag else self.value.read(reader)
+
+
 @dataclass(frozen=True, slots=True, init=False)
 class Tuple(Codec[T], Generic[T]):
     """Values of different types one after the other; without any it is the unit type, whose value is ()."""
@@ -158,14 +197,23 @@ class Field:
     anonymous: bool = False
 
 
+def shown_name(name: str) -> str:
+    """A field's name as the world sees it: one that Python has taken for itself is written with a `_` behind it."""
+    return name.removesuffix("_")
+
+
 @dataclass(frozen=True, slots=True)
 class Struct(Codec[T], Generic[T]):
-    """Named fields one after the other; the value is an instance of the dataclass `python_type`."""
+    """Named fields one after the other; the value is an instance of the dataclass `python_type`.
+
+    `parameters` are the generic ones of Substrate's type of this path, by which some clients find types.
+    """
 
     python_type: type[T]
     fields: tuple[Field, ...]
     path: tuple[str, ...] = ()
     docs: tuple[str, ...] = ()
+    parameters: tuple[tuple[str, Codec[Any]], ...] = ()
     _writers: tuple[tuple[str, Callable[[Any], bytes]], ...] = field(init=False, repr=False, compare=False)
     _readers: tuple[Callable[[Reader], Any], ...] = field(init=False, repr=False, compare=False)
     _layout: FixedLayout | None = field(init=False, repr=False, compare=False)

@@ -34,8 +34,10 @@ pytestmark = [pytest.mark.full, pytest.mark.timeout(240)]
 SLOT: Final = 500
 PUPPETS: Final = Path(__file__).parent / "programs" / "puppets.py"
 NOWHERE: Final = BlockRef(BlockNumber(1_000_000), Hash(b"\x77" * 32))
+NO_BLOCKS: Final = encode_blocks([])
 UNDER_ATTACK: Final = re.compile(
-    r" WARN  (p2p\.host: \w+ is banned: |node\.sync\.\w+: block \d+ (0x|of )\w+ is invalid: )"
+    r" WARN  (p2p\.host: \w+ is banned: |node\.sync\.catch_up: block \d+ 0x\w+ is invalid: "
+    r"|node\.sync\.blocks: block \d+ is far ahead of this machine's clock: is the clock right\?$)"
 )
 
 
@@ -53,9 +55,13 @@ class Forger:
             self.copy.take(Block(Header.from_json(told["header"]), tuple(map(from_hex, told["extrinsics"]))))
 
     def block(self, client: RpcClient) -> Block:
-        """A good block on top of the node's head, in the next turn of the third."""
+        """A good block in a turn of the third, on top of what was the node's head before that; the turn is over."""
         self.follow(client)
-        return self.next_block()
+        made = self.next_block()
+        with client.subscribe("chain_subscribeNewHeads", timeout=PATIENCE) as heads:
+            while read_claim(Header.from_json(heads.next())).slot <= read_claim(made.header).slot:
+                pass
+        return made
 
     def next_block(self) -> Block:
         """The same on top of the copy's head, which stays where it is."""
@@ -92,19 +98,23 @@ class Stage:
         self.attacker.do("attack", name=name, seed=seed, address=self.place.address())
         return self.attacker.wait("done", name=name)["result"]
 
-    def puppet(self, best: BlockRef | None = None, answers: dict[int, bytes] | None = None) -> "Puppet":
-        """A peer that has this best block, and always gives these answers; other requests it never answers."""
+    def puppet(self, best: BlockRef | None = None, blocks: bytes | None = NO_BLOCKS, after: bytes = b"") -> "Puppet":
+        """A peer that says this is its best block, and what it answers when it is asked for blocks after another one.
+
+        None: it does not answer.
+        """
         seed = f"{next(self._seeds):064x}"
         genesis = BlockRef(BlockNumber(0), self.genesis)
         puppet = Puppet(self, seed, peer_id_from_seed(bytes.fromhex(seed)))
-        told = {str(kind): answer.hex() for kind, answer in {POOL.code: b"", **(answers or {})}.items()}
+        answers = {POOL.code: b"", BLOCKS.code: blocks}
         self.puppets.do(
             "join",
             seed=seed,
             genesis=self.genesis.hex(),
             address=self.place.address(),
             handshake=Handshake(best or genesis, genesis).encode().hex(),
-            answers=told,
+            after=after.hex(),
+            answers={str(kind): answer.hex() for kind, answer in answers.items() if answer is not None},
         )
         self.puppets.wait("peer", seed=seed)
         self.joined.append(puppet)
@@ -147,12 +157,12 @@ class Puppet:
         return re.findall(rf"p2p\.host: {self.peer}: (.*), score -?\d+$", self.stage.victim.log, re.MULTILINE)
 
     def wait_for_score(self, blame: str, score: int) -> None:
-        """Wait until it is blamed for just this, and nothing else."""
+        """Wait until it is blamed, for just this."""
         pattern = re.compile(rf"p2p\.host: {self.peer}: (.*), score (-?\d+)$")
         found = self.stage.victim.command.err.match(pattern)
         assert found is not None
         assert found.groups() == (blame, str(score))
-        assert len(self.scores()) == 1
+        assert set(self.scores()) == {blame}
 
     def leave(self) -> None:
         """Go, and wait until the attacked node has noticed, if it had not turned it out."""
@@ -237,7 +247,8 @@ def test_three_hundred_connections_one_after_another(stage: Stage) -> None:
 def test_silent_connections_keep_nobody_out(stage: Stage) -> None:
     stage.attacker.do("hold", what="idle", seed="ee" * 32, address=stage.place.address())
     stage.attacker.wait("holding")
-    assert stage.attack("connect") is True
+    # While they are being accepted, a connection may take longer than it waits.
+    assert any(stage.attack("connect") is True for _ in range(3))
     stage.check_honest()
     stage.attacker.do("let go")
 
@@ -374,21 +385,21 @@ def test_garbage_requests_are_refused(stage: Stage, kind: Any, payload: bytes, w
 
 def test_peers_that_never_deliver_hold_up_nobody(stage: Stage) -> None:
     """Three claim to be far ahead, and answer no question: blocks are made meanwhile, and each is slow."""
-    liars = [stage.puppet(best=NOWHERE) for _ in range(3)]
-    stage.puppets.wait("request", kind=BLOCKS.code)
+    liars = [stage.puppet(best=NOWHERE, blocks=None) for _ in range(3)]
+    stage.puppets.wait("request", seed=liars[0].seed, kind=BLOCKS.code)
     stage.check_honest()
     assert stage.victim.request("GET", "/ready") == (200, {"ready": True})
-    slow = re.compile(r"p2p\.host: (\w+): slow \(no answer to blocks\), score -5$")
-    found = stage.victim.command.err.match(slow)
-    assert found is not None
-    assert found[1] in [liar.peer for liar in liars]
+    names = "|".join(liar.peer for liar in liars)
+    slow = re.compile(rf"p2p\.host: ({names}): slow \(no answer to blocks\), score -5$")
+    assert stage.victim.command.err.match(slow) is not None
     stage.check_honest()
 
 
-def test_a_peer_that_has_nothing_of_what_it_claims_is_useless(stage: Stage) -> None:
-    puppet = stage.puppet(best=NOWHERE, answers={BLOCKS.code: encode_blocks([])})
-    puppet.wait_for_score("useless (it says that it is ahead, and has no blocks for us)", -2)
+def test_a_peer_that_has_nothing_of_what_it_claims_is_asked_in_vain(stage: Stage) -> None:
+    puppet = stage.puppet(best=NOWHERE, blocks=NO_BLOCKS)
+    stage.puppets.wait("request", seed=puppet.seed, kind=BLOCKS.code)
     stage.check_honest()
+    assert puppet.scores() == []
 
 
 def as_answer(*blocks: Block) -> bytes:
@@ -398,7 +409,7 @@ def as_answer(*blocks: Block) -> bytes:
 def test_blocks_that_follow_nothing_are_a_bad_answer(stage: Stage) -> None:
     block = stage.forger.block(stage.client)
     loose = stage.forger.sealed(block, parent_hash=Hash(b"\x55" * 32))
-    puppet = stage.puppet(best=NOWHERE, answers={BLOCKS.code: as_answer(loose)})
+    puppet = stage.puppet(best=NOWHERE, blocks=as_answer(loose))
     why = f"block {loose.header.number} of an answer does not follow what it should"
     puppet.wait_for_score(f"bad response ({why})", -25)
     stage.check_honest()
@@ -408,10 +419,11 @@ def test_who_brings_invalid_blocks_is_turned_out(stage: Stage) -> None:
     # It follows block 0, which is in every question.
     fresh = Forger(RingNode(stage.forger.copy.spec))
     block = fresh.sealed(fresh.next_block(), state_root=Hash(bytes(32)))
-    puppet = stage.puppet(best=NOWHERE, answers={BLOCKS.code: as_answer(block)})
+    puppet = stage.puppet(best=NOWHERE, blocks=as_answer(block), after=stage.genesis)
+    blame = re.compile(rf"p2p\.host: {puppet.peer}: bad block \(StateRootMismatch: .*\), score -50$")
+    assert stage.victim.command.err.match(blame) is not None
     stage.puppets.wait("gone", seed=puppet.seed)
-    (blame,) = puppet.scores()
-    assert blame.startswith("bad block (StateRootMismatch: ")
+    assert len(puppet.scores()) == 1
     stage.check_honest()
 
 

@@ -226,7 +226,7 @@ def test_writes_for_programs(nodes: Nodes) -> None:
     success = {
         "info": {
             "weight": {"ref_time": "int", "proof_size": "int"},
-            "dispatch_class": "str",
+            "class": "str",
             "pays_fee": "str",
         }
     }

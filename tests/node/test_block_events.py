@@ -28,7 +28,7 @@ def ended(name: str, weight: float, **error: object) -> dict[str, object]:
     """How an extrinsic ended; `weight` in microseconds."""
     info = {
         "weight": {"ref_time": round((70 + weight) * MICROSECOND), "proof_size": 0},
-        "dispatch_class": "Normal",
+        "class": "Normal",
         "pays_fee": "No",
     }
     return {"pallet": "System", "event": name, "fields": {**error, "info": info}}
@@ -47,7 +47,7 @@ def test_the_events_of_an_extrinsic_are_told_by_name(node: NodeChain) -> None:
             "fields": {"account": ALICE, "item": 3, "rating": 5},
         },
         {"pallet": "System", "event": "NewAccount", "fields": {"account": ALICE}},
-        ended("ExtrinsicSuccess", 90 + 1.1),
+        ended("ExtrinsicSuccess", 90 + 100 + 1.1 + 0.002),
     ]
     assert events(node, 2)[0] == {
         "pallet": "MatrixFactorization",
@@ -82,7 +82,7 @@ def test_a_failed_call_says_which_error_and_what_it_means(node: NodeChain) -> No
         },
     )
     failed = ended("ExtrinsicFailed", 10, error={"pallet": None, "name": "BadOrigin", "message": BAD_ORIGIN.docs})
-    failed["fields"]["info"]["dispatch_class"] = "Mandatory"  # type: ignore[index]
+    failed["fields"]["info"]["class"] = "Mandatory"  # type: ignore[index]
     assert events(node, 2) == [failed]
 
 

@@ -43,12 +43,10 @@ INVALID: dict[str, tuple[Callable[[NodeChain], bytes], int]] = {
     "forged": (lambda node: with_signature(node.sign("Alice", remark(b"")), value=bytes(64)), 4),
     "ancient": (lambda node: with_signature(node.sign("Alice", remark(b"")), era=Era(64, 40)), 5),
     "too heavy for a new account": (
-        lambda node: node.sign("Bob", submit_ratings([(item % 8, 5) for item in range(55)])),
+        lambda node: node.sign("Bob", submit_ratings([(item % 8, 5) for item in range(120)])),
         6,
     ),
     "too long": (lambda node: node.sign("Alice", remark(bytes(1_000))), 6),
-    "unsigned": (lambda node: Extrinsic(None, remark(b"")).encode(), 0),
-    "inherent": (lambda node: Extrinsic(None, b"\x03\x00\x04").encode(), 0),
     "no signer": (lambda node: with_signature(node.sign("Alice", remark(b"")), account=AccountId(ZERO_HASH)), 10),
 }
 
@@ -57,6 +55,11 @@ INVALID: dict[str, tuple[Callable[[NodeChain], bytes], int]] = {
 def test_an_invalid_transaction_has_the_index_of_substrate(node: NodeChain, name: str) -> None:
     make, index = INVALID[name]
     assert tried(node, make(node)) == "0100" + bytes((index,)).hex()
+
+
+@pytest.mark.parametrize("call", [remark(b""), b"\x03\x00\x04"])
+def test_what_nobody_signed_has_no_validator(node: NodeChain, call: bytes) -> None:
+    assert tried(node, Extrinsic(None, call).encode()) == "010101"
 
 
 def test_an_earlier_block_is_tried_on_its_own_state(node: NodeChain) -> None:

@@ -200,6 +200,11 @@ def test_an_item_says_what_is_known_of_it(node: NodeChain, queries: ModelQueries
         "ratings": 0,
         "bias": {"mean": centre[0], "std": deviation[0]},
         "features": {"mean": centre[1:], "std": deviation[1:]},
+        "raw": {
+            "mean": posterior.mean[0].tolist(),
+            "covariance": posterior.covariance[0].tolist(),
+            "fractionalBits": 20,
+        },
         "block": head_json(node),
     }
     first = plain(queries.item(0, None))
@@ -297,7 +302,7 @@ def test_a_digest_off_rest_is_computed_once_a_block(
 ) -> None:
     first = plain(queries.model(None))["digest"]
     calls = []
-    monkeypatch.setattr("pallets.matrix_factorization.view.model_digest", lambda *_: calls.append(1) or ZERO_HASH)
+    monkeypatch.setattr("pallets.matrix_factorization.phi.model_digest", lambda *_: calls.append(1) or ZERO_HASH)
     assert plain(queries.model(None))["digest"] == first
     assert calls == []
     node.block(("Alice", submit_rating(4, 1)))

@@ -423,6 +423,11 @@ class FakeChain:
             "ratings": 3,
             "bias": {"mean": 0.25, "std": 0.125},
             "features": {"mean": [item + 0.5, -1.0], "std": [0.5, 1.0]},
+            "raw": {
+                "mean": [2**18, item * 2**20 + 2**19, -(2**20)],
+                "covariance": [2**14, 1, 2, 2**18, 3, 2**20],
+                "fractionalBits": 20,
+            },
             "block": self.block(),
         }
 

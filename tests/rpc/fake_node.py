@@ -59,6 +59,16 @@ class DictState:
                 yield key, self.values[key]
 
 
+VERSION = {
+    "specName": "mfchain",
+    "implName": "mfchain-test",
+    "implVersion": 1,
+    "apis": [["0xdf6acb689907609b", 5]],
+    "transactionVersion": 1,
+    "stateVersion": 1,
+}
+
+
 def on_another_thread(function: Callable[..., None], *arguments: object) -> None:
     """Run to its end where the node would run."""
     thread = threading.Thread(target=function, args=arguments)
@@ -86,6 +96,7 @@ class FakeNode:
         self.spec_versions: dict[Hash, int] = {}
         self.finalized_number = 0
         self.hang = False
+        self.versions_fail = False
         self.submit_gate: threading.Event | None = None
         self.submit_begun = threading.Event()
         self.prepared = True
@@ -218,7 +229,13 @@ class FakeNode:
 
     def runtime_version(self, at: Hash | None) -> JsonObject:
         block, _ = self._state(at)
-        return {"specName": "mfchain", "specVersion": self.spec_versions[block], "stateVersion": 1}
+        if self.versions_fail:
+            raise ZeroDivisionError("a defect of the node's")
+        return {**VERSION, "specVersion": self.spec_versions[block]}
+
+    def metadata(self, at: Hash | None) -> bytes:
+        self._state(at)
+        return b"meta\x0e"
 
     def runtime_call(self, name: str, data: bytes, at: Hash | None) -> bytes:
         self.slow_begun.release()

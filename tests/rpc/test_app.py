@@ -21,9 +21,6 @@ pytestmark = pytest.mark.full
 def test_pages(start: Start) -> None:
     node = FakeNode()
     served = start(node)
-    index = served.request("GET")
-    assert (index.status, index.body) == (200, b"mfchain node: JSON-RPC by POST or WebSocket on this address\n")
-    assert index.headers["content-type"] == "text/plain; charset=utf-8"
     assert served.request("GET", "/health").json == {"status": "alive"}
     ready = served.request("GET", "/ready")
     assert (ready.status, ready.json) == (200, {"ready": True})

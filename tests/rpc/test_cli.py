@@ -470,6 +470,11 @@ def test_the_model_is_exported_as_numpy_arrays(chain: FakeChain, tmp_path: Path)
         "bias_std": [0.125] * 4,
         "features_mean": [[item + 0.5, -1.0] for item in range(4)],
         "features_std": [[0.5, 1.0]] * 4,
+        "mean": [[0.25, item + 0.5, -1.0] for item in range(4)],
+        "covariance": [
+            [[2**-6, 2**-20, 2**-19], [2**-20, 0.25, 3 * 2**-20], [2**-19, 3 * 2**-20, 1.0]],
+        ]
+        * 4,
         "hyper_mean": [0.5, 0.25],
         "hyper_precision": 2.0,
         "block_hash": to_hex(chain.genesis),
@@ -494,6 +499,7 @@ def test_an_empty_model_is_exported(tmp_path: Path) -> None:
         assert run_json(chain, "export-model", tmp_path / "model.npz")["items"] == 0
     with np.load(tmp_path / "model.npz") as archive:
         assert archive["features_mean"].shape == (0, 2)
+        assert archive["covariance"].shape == (0, 3, 3)
 
 
 def test_an_export_that_cannot_be_written_is_told(chain: FakeChain, tmp_path: Path) -> None:

@@ -214,6 +214,19 @@ def test_watched_transaction_goes_through_its_statuses(client: RpcClient, node: 
     assert client.call("author_unwatchExtrinsic", watched.identifier) is False, "it has ended by itself"
 
 
+def test_finality_that_comes_at_once_leaves_time_to_look_at_the_block(served: Served, node: FakeNode) -> None:
+    """polkadot.js fetches the block's events at inBlock, and forgets about them when finalized comes meanwhile."""
+    with plain(served) as connection:
+        send(connection, "author_submitAndWatchExtrinsic", to_hex(EXTRINSIC))
+        receive(connection)
+        node.tell_status(EXTRINSIC, TransactionStatus(TransactionState.IN_BLOCK, SOME_HASH))
+        node.tell_status(EXTRINSIC, TransactionStatus(TransactionState.FINALIZED, SOME_HASH))
+        assert receive(connection)["params"]["result"] == {"inBlock": to_hex(SOME_HASH)}
+        send(connection, "chain_getHeader")
+        assert receive(connection)["result"]["number"] == "0x0"
+        assert receive(connection)["params"]["result"] == {"finalized": to_hex(SOME_HASH)}
+
+
 @pytest.mark.parametrize(
     ("status", "shown"),
     [

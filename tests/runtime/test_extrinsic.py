@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from runtime.crypto import Scheme, verify
 from runtime.extrinsic import (
+    EXTRINSIC,
     IMMORTAL,
     MAX_EXTRINSIC_BYTES,
     Era,
@@ -301,3 +302,14 @@ def test_a_nonce_is_a_canonical_u32() -> None:
             Extrinsic.decode(encode_compact(len(payload)) + payload)
         assert str(caught.value) == message
     assert NONCE.decode(b"\xff" * 4) == 2**32 - 1
+
+
+def test_an_extrinsic_among_other_things() -> None:
+    reader = Reader(b"\x08\x04\x00\x99")
+    assert EXTRINSIC.read(reader) == b"\x08\x04\x00"
+    assert reader.remaining == 1
+    assert EXTRINSIC.encode(b"\x08\x04\x00") == b"\x08\x04\x00"
+    assert (EXTRINSIC.label, EXTRINSIC.min_size) == ("Extrinsic", 1)
+    with pytest.raises(ScaleError) as caught:
+        EXTRINSIC.decode(b"\x0c\x04\x00")
+    assert str(caught.value) == "Extrinsic at offset 0 claims length 3, only 2 bytes are left"

@@ -32,13 +32,16 @@ from runtime.scale import (
     Bytes,
     Codec,
     Compact,
+    Described,
     Enum,
+    Err,
     Field,
     FixedBytes,
     Integer,
     Option,
     PackedArray,
     Reader,
+    Result,
     ScaleError,
     Struct,
     Text,
@@ -46,6 +49,7 @@ from runtime.scale import (
     Variant,
     Vec,
     encode_compact,
+    shown_name,
     variant,
 )
 
@@ -567,3 +571,29 @@ def test_any_bytes_at_all(raw: bytes) -> None:
         except ScaleError:
             continue
         assert codec.encode(value) == raw
+
+
+def test_result() -> None:
+    outcome = Result(U8, Text(10))
+    for value, data in ((7, "0007"), (Err("no"), "01086e6f")):
+        assert outcome.encode(value).hex() == data
+        assert outcome.decode(bytes.fromhex(data)) == value
+    assert (outcome.label, outcome.min_size) == ("Result<u8, Text>", 2)
+    with pytest.raises(ScaleError) as caught:
+        outcome.decode(b"\x02\x00")
+    assert str(caught.value) == "Result<u8, Text> at offset 0 must start with 0 or 1, not 2"
+
+
+def test_a_result_of_a_result_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^an Err in a Result of a Result could be the error of either$"):
+        Result(Result(U8, U8), U8)
+
+
+def test_what_is_only_described_has_no_codec() -> None:
+    assert (Described("Moon").label, Described("Moon").min_size) == ("Moon", 1)
+    with pytest.raises(NotImplementedError):
+        Described("Moon").encode(b"")
+
+
+def test_names_that_python_has_taken() -> None:
+    assert (shown_name("class_"), shown_name("pays_fee")) == ("class", "pays_fee")

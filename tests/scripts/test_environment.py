@@ -17,6 +17,7 @@ TOOLS = (
     "bash",
     "cat",
     "cp",
+    "basename",
     "dirname",
     "mkdir",
     "sed",
@@ -125,6 +126,9 @@ def machine(tmp_path: Path) -> Machine:
     shutil.copytree(ROOT / ".ci", made.checkout / ".ci")
     (made.checkout / "requirements.lock").write_text("first\n")
     (made.checkout / "pyproject.toml").write_text("first\n")
+    for folder in ("clients", "ui"):
+        (made.checkout / "tests" / folder).mkdir(parents=True)
+        (made.checkout / "tests" / folder / "package-lock.json").write_text("first\n")
     for tool in TOOLS:
         found = shutil.which(tool)
         assert found is not None
@@ -134,6 +138,10 @@ def machine(tmp_path: Path) -> Machine:
     made.program("id", "#!/usr/bin/env bash\necho ${USER_ID:-0}\n")
     made.program("apt-get", '#!/usr/bin/env bash\necho "apt-get $*" >>"$LOG"\n')
     made.compiler("gmp.h", "leveldb/c.h")
+    made.program("chromium", "#!/usr/bin/env bash\n")
+    made.program("node", "#!/usr/bin/env bash\nexit ${OLD_NODE:-0}\n")
+    npm = 'echo "npm $*" >>"$LOG"\n[ "$FAILING" = npm ] && exit 1\nmkdir -p node_modules\n'
+    made.program("npm", f"#!/usr/bin/env bash\n{npm}")
     return made
 
 
@@ -311,6 +319,7 @@ def test_all_checks_run_and_are_summed_up(machine: Machine) -> None:
     machine.run("scripts/run")
     _ = machine.log
     result = machine.run("scripts/test", "tests/rpc", "-k", "two words")
+    assert result.stderr == ""
     assert machine.log == [
         "ruff check --quiet .",
         "ruff format --check --quiet .",
@@ -337,9 +346,85 @@ def test_quick_leaves_out_what_takes_long_and_long_adds_it(machine: Machine) -> 
     assert machine.log[-1] == "pytest --long"
 
 
+NPM = "npm ci --silent"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folders"),
+    [
+        ((), {"clients", "ui"}),
+        (("-x",), {"clients", "ui"}),
+        (("--long",), {"clients", "ui"}),
+        (("tests",), {"clients", "ui"}),
+        (("tests/rpc", "tests/clients/test_clients.py"), {"clients"}),
+        (("tests/ui",), {"ui"}),
+        (("tests/rpc",), set()),
+        (("--quick",), set()),
+    ],
+)
+def test_what_tests_take_from_npm_is_installed_once_where_it_is_wanted(
+    machine: Machine, arguments: tuple[str, ...], folders: set[str]
+) -> None:
+    machine.run("scripts/run")
+    _ = machine.log
+    assert machine.run("scripts/test", *arguments).returncode == 0
+    assert machine.log.count(NPM) == len(folders)
+    assert {path.parent.name for path in machine.checkout.glob("tests/*/node_modules")} == folders
+    assert machine.run("scripts/test", *arguments).returncode == 0
+    assert NPM not in machine.log
+
+
+@pytest.mark.parametrize("folder", ["clients", "ui"])
+def test_packages_of_npm_are_installed_again_when_their_lock_changes_or_it_failed(
+    machine: Machine, folder: str
+) -> None:
+    machine.run("scripts/run")
+    _ = machine.log
+    assert machine.run("scripts/test", FAILING="npm").returncode == 1
+    assert machine.log == [NPM]
+    machine.run("scripts/test")
+    (machine.checkout / "tests" / folder / "package-lock.json").write_text("second\n")
+    _ = machine.log
+    machine.run("scripts/test")
+    assert machine.log[:2] == [NPM, "ruff check --quiet ."]
+
+
+@pytest.mark.parametrize("lacks", ["node", "npm", "new node"])
+def test_the_tests_of_clients_ask_for_node(machine: Machine, lacks: str) -> None:
+    machine.run("scripts/run")
+    _ = machine.log
+    if lacks == "new node":
+        machine.settings["OLD_NODE"] = "1"
+    else:
+        (machine.folder / "bin" / lacks).unlink()
+    result = machine.run("scripts/test")
+    assert result.stderr == "test: this machine lacks node 18 or newer with npm" + apt("nodejs npm")
+    assert (result.returncode, machine.log) == (2, [])
+    assert machine.run("scripts/test", "--quick").returncode == 0
+    _ = machine.log
+    machine.run(".ci/run")
+    assert machine.log[:2] == ["apt-get update -qq", "apt-get install -y -qq nodejs npm"]
+
+
+def test_the_tests_of_the_page_ask_for_a_browser(machine: Machine) -> None:
+    machine.run("scripts/test")
+    (machine.folder / "bin" / "chromium").unlink()
+    _ = machine.log
+    result = machine.run("scripts/test")
+    assert result.stderr == "test: this machine lacks Chromium" + apt("chromium")
+    assert (result.returncode, machine.log) == (2, [])
+    assert machine.run("scripts/test", "tests/rpc").returncode == 0
+    assert machine.run("scripts/test", "--quick").returncode == 0
+    _ = machine.log
+    machine.run(".ci/run")
+    assert machine.log[:2] == ["apt-get update -qq", "apt-get install -y -qq chromium"]
+    machine.program("chromium-browser", "#!/usr/bin/env bash\n")
+    assert machine.run("scripts/test").returncode == 0
+
+
 @pytest.mark.parametrize("failing", ["ruff", "mypy", "lint-imports", "pytest"])
 def test_one_failure_fails_the_whole_and_stops_nothing(machine: Machine, failing: str) -> None:
-    machine.run("scripts/run")
+    machine.run("scripts/test")
     _ = machine.log
     result = machine.run("scripts/test", FAILING=failing)
     assert len(machine.log) == 5

@@ -29,7 +29,7 @@ STOPS_WITHIN: Final = 5.0
 _SCRIPTS: Final = Path(sysconfig.get_path("scripts"))
 _ADDRESS: Final = re.compile(r"JSON-RPC at ws://127\.0\.0\.1:(\d+) ")
 _QUIET_LINE: Final = re.compile(
-    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} (INFO |DEBUG) [a-z_.]+: .+", re.ASCII | re.DOTALL
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} (INFO |DEBUG) [a-z0-9_.]+: .+", re.ASCII | re.DOTALL
 )
 _TICK: Final = 0.05
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from pallets.construct import VERSION
-from pallets.system.pallet import SYSTEM, System
+from pallets.system.pallet import System, system_pallet
 from pallets.timestamp.pallet import timestamp_pallet
 from runtime.executive import Runtime
 from runtime.header import DigestItem, DigestKind
@@ -125,4 +125,4 @@ def toy_runtime(limits: BlockLimits, *, has_inherent: bool = False) -> Runtime:
         hooks=ToyHooks(has_inherent=has_inherent),
     )
     # Handed over in the wrong order: the runtime goes by the indices.
-    return Runtime(VERSION, limits, System(), (toy, timestamp_pallet(0, 1), SYSTEM), NoView())
+    return Runtime(VERSION, limits, System(), (toy, timestamp_pallet(0, 1), system_pallet(VERSION)), NoView())

@@ -8,10 +8,10 @@ from typing import Any
 
 import trio
 
-from node.sync.messages import KINDS
+from node.sync.messages import BLOCKS, KINDS, encode_blocks
 from p2p.config import NetworkConfig, Timing
 from p2p.host import Libp2pNetwork
-from p2p.network import NetworkError, PeerId, PeerInfo, Refuse, Topic, Verdict
+from p2p.network import NetworkError, PeerId, PeerInfo, Topic, Verdict
 
 
 def say(event: str, **fields: Any) -> None:
@@ -25,7 +25,8 @@ class Puppet:
     def __init__(self, command: dict[str, Any]) -> None:
         self.seed = command["seed"]
         self.greeting = bytes.fromhex(command["handshake"])
-        self.answers: dict[str, str] = command.get("answers", {})
+        self.answers: dict[str, str] = command["answers"]
+        self.after = bytes.fromhex(command.get("after", ""))
         config = NetworkConfig(
             genesis=bytes.fromhex(command["genesis"]),
             node_key=bytes.fromhex(self.seed),
@@ -56,14 +57,14 @@ class Puppet:
         return Verdict.IGNORE
 
     async def on_request(self, peer: PeerId, kind: int, payload: bytes) -> bytes:
-        """Answer as told for this kind, or never."""
+        """Answer as told for this kind, or never; with blocks that follow `after` only if that is asked for."""
         self.say("request", kind=kind)
         answer = self.answers.get(str(kind))
         if answer is None:
             await trio.sleep_forever()
-        if answer == "refuse":
-            raise Refuse("no")
-        return bytes.fromhex(str(answer))
+        if kind == BLOCKS.code and self.after not in payload:
+            return encode_blocks([])
+        return bytes.fromhex(answer)
 
     async def run(self) -> None:
         with self.scope:
@@ -103,9 +104,6 @@ class Puppets:
 
     async def do_leave(self, command: dict[str, Any]) -> None:
         self._puppets.pop(command["seed"]).scope.cancel()
-
-    async def do_answer(self, command: dict[str, Any]) -> None:
-        self._puppets[command["seed"]].answers = command["answers"]
 
     async def do_publish(self, command: dict[str, Any]) -> None:
         await self._puppets[command["seed"]].publish(Topic(command["topic"]), bytes.fromhex(command["payload"]))

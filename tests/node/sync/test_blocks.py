@@ -132,6 +132,14 @@ def test_a_height_that_does_not_follow_is_believed_by_nobody() -> None:
     assert exchange.peers.highest == 0
 
 
+def test_what_was_found_invalid_is_rejected_from_then_on() -> None:
+    us, block = made()
+    exchange = Exchange(us, nothing)
+    false = sealed(us, block, state_root=ZERO_HASH)
+    assert verdicts(exchange, whole(false), whole(false)) == [Verdict.ACCEPT, Verdict.REJECT]
+    assert exchange.blocks.assembled(false.header.hash()) is None
+
+
 def test_two_blocks_of_a_turn_are_looked_at_and_no_more() -> None:
     us, block = made()
     digest = block.header.digest[:2]

@@ -31,3 +31,21 @@ def test_a_new_map_is_empty_and_shares_nothing_with_another() -> None:
     assert len(AccountMap[int]().updated({account: 1})) == 1
     assert AccountMap[int]().get(account) is None
     assert len(AccountMap[int]().updated({account: None})) == 0
+
+
+@given(CHANGES, CHANGES)
+def test_versions_differ_in_the_accounts_whose_objects_differ(
+    history: list[dict[AccountId, int | None]], other: list[dict[AccountId, int | None]]
+) -> None:
+    def walk(start: AccountMap[list[int]], steps: list[dict[AccountId, int | None]]) -> AccountMap[list[int]]:
+        for changes in steps:
+            # Equal lists, but never the same one twice.
+            start = start.updated({account: None if value is None else [value] for account, value in changes.items()})
+        return start
+
+    common = walk(AccountMap(), history[:3])
+    ours, theirs = walk(common, history[3:]), walk(common, other)
+    mine, others = dict(ours.items()), dict(theirs.items())
+    expected = [key for key in sorted(mine.keys() | others.keys()) if mine.get(key) is not others.get(key)]
+    assert ours.differing(theirs) == theirs.differing(ours) == expected
+    assert ours.differing(ours) == []

@@ -1,17 +1,8 @@
 import numpy as np
-import pytest
 
-from pallets.matrix_factorization import frozen as module
 from pallets.matrix_factorization.canonical import canonical
 from pallets.matrix_factorization.config import Config
-from pallets.matrix_factorization.frozen import (
-    Lists,
-    PendingEpoch,
-    as_rows,
-    from_rows,
-    learn_frozen,
-    rating_set,
-)
+from pallets.matrix_factorization.frozen import as_rows, from_rows, learn_frozen, rating_set
 from pallets.matrix_factorization.parameters import ModelParameters
 from pallets.matrix_factorization.posterior import item_prior_means, item_rows, solve_items
 from pallets.matrix_factorization.ratings import ENTRY
@@ -63,24 +54,10 @@ def test_item_rows_are_learned_for_rated_items_and_prior_for_others() -> None:
     ids = np.arange(9)
     nothing = np.zeros((9, CONFIG.model.packed + CONFIG.model.width), np.int64)
     prior = item_rows(solve_items(nothing, item_prior_means(ids, CONFIG.model), frozen.prior))
-    rows = frozen.canonical_rows(prior)
     assert frozen.canonical.item_ids.tolist() == [2, 7]
-    for item in range(9):
-        expected = frozen.canonical.rows[[2, 7].index(item)] if item in (2, 7) else prior[item]
-        assert rows[item].tolist() == expected.tolist(), item
+    for asked in ([7, 1, 7], [8, 0], [], list(range(9))):
+        rows = frozen.item_rows.holding(np.array(asked, np.int64))
+        for item in asked:
+            expected = frozen.canonical.rows[[2, 7].index(item)] if item in (2, 7) else prior[item]
+            assert rows[item].tolist() == expected.tolist(), item
     assert not np.array_equal(rows[2], prior[2])
-
-
-def test_a_pending_epoch_is_learned_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-
-    def counting(lists: Lists, config: Config) -> module.Frozen:
-        calls.append(len(lists))
-        return learn_frozen(lists, config)
-
-    monkeypatch.setattr(module, "learn_frozen", counting)
-    pending = PendingEpoch(3, LISTS, CONFIG)
-    assert (pending.is_computed, calls) == (False, [])
-    first = pending.compute()
-    assert (pending.is_computed, pending.compute() is first, calls) == (True, True, [2])
-    assert first.digest == learn_frozen(LISTS, CONFIG).digest

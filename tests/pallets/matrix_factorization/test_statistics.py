@@ -118,13 +118,18 @@ def test_what_was_added_can_be_taken_back_without_a_trace(
     new_lines[::2] = old_lines[::2]
     totals = totals_of(old_lines, old)
 
-    items, sums = exchange(old_lines, new_lines, old, new, WIDTH)
+    raters = np.bincount(old.items, minlength=ITEMS)
+    items, sums, come = exchange(old_lines, new_lines, old, new, WIDTH)
     totals[items] += sums
+    raters[items] += come
+    assert (raters == np.bincount(new.items, minlength=ITEMS)).all()
     assert (totals == totals_of(new_lines, new)).all()
     assert (np.diff(items) > 0).all()
 
-    items, sums = exchange(new_lines, old_lines, new, old, WIDTH)
+    items, sums, come = exchange(new_lines, old_lines, new, old, WIDTH)
     totals[items] += sums
+    raters[items] += come
+    assert (raters == np.bincount(old.items, minlength=ITEMS)).all()
     assert (totals == totals_of(old_lines, old)).all()
 
 

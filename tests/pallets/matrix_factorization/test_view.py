@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.fixed_point import ONE
-from pallets.matrix_factorization.frozen import Frozen, as_rows, learn_frozen
-from pallets.matrix_factorization.items import ItemTable
+from pallets.matrix_factorization.frozen import Frozen, as_rows, learn_frozen, rating_set
 from pallets.matrix_factorization.parameters import ModelParameters
+from pallets.matrix_factorization.phi import solve_set
 from pallets.matrix_factorization.posterior import (
     item_prior_means,
     item_rows,
@@ -21,7 +21,7 @@ from pallets.matrix_factorization.posterior import (
 from pallets.matrix_factorization.predict import predict
 from pallets.matrix_factorization.ratings import ENTRY, RatingList
 from pallets.matrix_factorization.storage import MODEL, RATINGS, USER_POSTERIORS
-from pallets.matrix_factorization.view import DigestMismatch, derive_view, solve_lists
+from pallets.matrix_factorization.view import DigestMismatch, derive_view
 from runtime.overlay import Overlay
 from runtime.primitives import ZERO_HASH, AccountId, blake2b_256
 from tests.support.events import events_of
@@ -325,14 +325,14 @@ def test_readers_solve_an_account_from_the_precision_by_which_it_contributes() -
     entry, rows = chain.view.users.get(BOB), chain.view.items.rows
     assert entry is not None
     found = chain.view.read().posteriors([BOB])
-    lists = [entry.ratings.entries]
-    expected = solve_lists(lists, [int(entry.row[-1])], frozen, rows)
+    lists = rating_set([entry.ratings.entries], CONFIG.scale)
+    expected = solve_set(lists, [int(entry.row[-1])], frozen, rows)
     assert as_rows(found).tolist() == as_rows(expected).tolist()
     for start, table in (
         (frozen.starting_precision(BOB), rows),
-        (int(entry.row[-1]), frozen.canonical_rows(ItemTable.priors(frozen, 10).rows)),
+        (int(entry.row[-1]), frozen.item_rows.holding(np.arange(10))),
     ):
-        other = solve_lists(lists, [start], frozen, table)
+        other = solve_set(lists, [start], frozen, table)
         assert as_rows(found).tolist() != as_rows(other).tolist()
 
 

@@ -1,14 +1,17 @@
 """What the chain keeps of every chain, byte by byte."""
 
+from dataclasses import replace
+
 import pytest
 
+from pallets.construct import VERSION
 from pallets.system.calls import MAX_REMARK
-from pallets.system.events import DISPATCH_ERROR, ModuleError
-from pallets.system.pallet import BLOCK_HASH_COUNT, SYSTEM, System
+from pallets.system.pallet import BLOCK_HASH_COUNT, System, system_pallet
 from pallets.system.storage import (
     ACCOUNT,
     ACCOUNT_INFO,
     BLOCK_HASH,
+    CODE_KEY,
     DIGEST,
     EVENT_COUNT,
     EVENTS_KEY,
@@ -17,13 +20,16 @@ from pallets.system.storage import (
     AccountInfo,
     Digest,
 )
+from runtime.executive import Runtime
 from runtime.extrinsic import Extrinsic
 from runtime.header import DigestItem, DigestKind
 from runtime.interface.context import Context
+from runtime.interface.dispatch import DISPATCH_ERROR, ModuleError
 from runtime.interface.errors import BAD_ORIGIN, CANNOT_LOOKUP, EXHAUSTED, InvalidReason, InvalidTransaction
 from runtime.overlay import Overlay
 from runtime.primitives import ZERO_HASH, BlockNumber, Hash, Nonce, blake2b_256, from_hex
 from runtime.scale import Compact, ScaleError, encode_compact
+from runtime.version import VERSION_RECORD
 from tests.support.events import all_events, events_of
 from tests.support.memory_state import MemoryState
 from tests.support.small_chain import PAIRS, SmallChain, remark, submit_rating
@@ -160,12 +166,36 @@ def test_before_the_first_block_there_is_nothing() -> None:
 
 
 def test_clients_find_their_constants() -> None:
-    constants = {constant.name: constant.codec.encode(constant.value).hex() for constant in SYSTEM.constants}
-    assert constants == {"BlockHashCount": "00100000", "SS58Prefix": "2a00"}
-    assert [(call.index, call.name) for call in SYSTEM.calls] == [(0, "remark")]
-    assert [(event.index, event.name) for event in SYSTEM.events] == [
+    pallet = system_pallet(VERSION)
+    constants = {constant.name: constant.codec.encode(constant.value).hex() for constant in pallet.constants}
+    version = VERSION_RECORD.encode(VERSION.record()).hex()
+    assert constants == {"BlockHashCount": "00100000", "Version": version, "SS58Prefix": "2a00"}
+    assert [(call.index, call.name) for call in pallet.calls] == [(0, "remark")]
+    assert [(event.index, event.name) for event in pallet.events] == [
         (0, "ExtrinsicSuccess"),
         (1, "ExtrinsicFailed"),
         (3, "NewAccount"),
         (5, "Remarked"),
     ]
+
+
+def test_the_state_names_its_runtime_where_clients_look_for_code() -> None:
+    chain = SmallChain()
+    assert chain.state.entries[b":code"] == VERSION_RECORD.encode(chain.runtime.version.record())
+    chain.block()
+    assert DIGEST.get(chain.state) == Digest(())
+
+
+def test_an_upgrade_is_noted_in_the_state_and_in_the_header_of_its_first_block() -> None:
+    chain = SmallChain()
+    chain.block()
+    version = replace(chain.runtime.version, spec_version=chain.runtime.version.spec_version + 1)
+    pallets = [pallet for pallet in chain.runtime.pallets if pallet.name != "System"]
+    limits, view = chain.runtime.limits, chain.runtime.empty_view
+    chain.runtime = Runtime(version, limits, System(), [system_pallet(version), *pallets], view)
+    chain.block()
+    assert chain.state.entries[CODE_KEY] == VERSION_RECORD.encode(version.record())
+    noted = (DigestItem(DigestKind.RUNTIME_ENVIRONMENT_UPDATED),)
+    assert chain.blocks[-1].header.digest == DIGEST.get(chain.state).logs == noted
+    chain.block()
+    assert chain.blocks[-1].header.digest == ()

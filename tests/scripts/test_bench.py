@@ -1,0 +1,54 @@
+"""scripts/bench.py: how suites are found, called and reported."""
+
+import json
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from benchmarks.common.calibration import CHECKS, Calibration
+from benchmarks.common.suite import Results, Setting
+from benchmarks.common.timing import Taken, segments, summary
+from scripts import bench
+
+
+def test_a_suite_is_a_module_of_the_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "inference" in bench.suites()
+    assert "common" not in bench.suites()
+    with pytest.raises(SystemExit):
+        bench.main(["--suite", "nothing", "--json", "out.json"])
+    assert "argument --suite: invalid choice: 'nothing'" in capsys.readouterr().err
+
+
+def test_a_report_holds_the_machine_its_measure_and_the_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def add_arguments(parser: ArgumentParser) -> None:
+        parser.add_argument("--size", type=int, default=1)
+
+    def run(setting: Setting, arguments: Namespace) -> Results:
+        setting.say("measuring")
+        return {"size": arguments.size, "share": setting.calibration.share(100.0)}
+
+    suite = SimpleNamespace(__doc__="A suite.", add_arguments=add_arguments, run=run)
+    monkeypatch.setattr(bench, "suites", lambda: ["small"])
+    monkeypatch.setattr(bench.importlib, "import_module", {"benchmarks.small": suite}.__getitem__)
+    out = tmp_path / "reports" / "out.json"
+    assert bench.main(["--suite", "small", "--json", str(out), "--cache", str(tmp_path / "cache"), "--size", "3"]) == 0
+    report = json.loads(out.read_text())
+    assert list(report) == ["suite", "machine", "calibration", "calibrationAfter", "results"]
+    assert report["suite"] == "small"
+    assert report["calibration"]["signatureChecks"] == CHECKS == 2_000
+    rate = report["calibration"]["checksPerCpuSecond"]
+    assert report["results"] == {"size": 3, "share": pytest.approx(100 / rate)}
+    told = capsys.readouterr().out.splitlines()
+    assert told == [f"{rate:,.0f} signature checks a CPU second", "measuring", f"{out}: written"]
+
+
+def test_segments_are_summed_up_by_their_median() -> None:
+    assert len(segments(lambda: None, 3)) == 3
+    taken = [Taken(cpu=3.0, wall=5.0), Taken(cpu=1.0, wall=9.0), Taken(cpu=2.0, wall=7.0)]
+    expected = {"segments": 3, "cpuSeconds": 1.0, "cpuSecondsLeast": 0.5, "wallSeconds": 3.5}
+    assert summary(taken, operations=2) == expected
+    assert Calibration(cpu_seconds=0.01, wall_seconds=0.02).share(50.0) == 0.5
