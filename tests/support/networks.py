@@ -32,7 +32,8 @@ _PLAIN_LINES: Final = re.compile(
     r"|stopping on SIG.*)"
     r"|node\.sync\.handler: peer \w+(, best block \d+| is gone); \d+ peers?"
     r"|node\.sync\.catch_up: (catching up: |caught up to ).*"
-    r"|node\.head_follower: (block \d+ 0x\w{8}: .*|another branch is better: .*)"
+    r"|node\.head_follower: (block \d+ 0x\w{8}(: .*| is final)|another branch is better: .*)"
+    r"|node\.voter: no vote: .*"
     r"|node\.node: no block in this slot: .*)"
 )
 _BLOCK_LINE: Final = re.compile(r"head_follower: block (\d+) (0x\w{8}): ")
