@@ -43,7 +43,8 @@ class HeadFacts:
         ref = BlockRef(header.number, header.hash())
         justified = JUSTIFIED.find(state)
         if justified is None:
-            return HeadFacts(ref, header.number, 0, BlockRef(BlockNumber(0), ZERO_HASH))
+            # Block 0 is justified; and where there is no ring, the question does not arise.
+            return HeadFacts(ref, header.number, 0, ref if ref.number == 0 else BlockRef(BlockNumber(0), ZERO_HASH))
         return HeadFacts(ref, WEIGHT.get(state), justified.epoch, BlockRef(justified.number, justified.hash))
 
 

@@ -12,6 +12,7 @@ from pallets.finality.storage import WEIGHT
 from pallets.finality.voters import current_voters
 from runtime.header import Header
 from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef, Hash
+from runtime.trie import ordered_root
 from tests.support.small_chain import SmallChain
 from tests.support.voting_chain import VotingChain
 
@@ -162,6 +163,18 @@ def test_the_facts_are_those_of_the_state() -> None:
     assert facts.ref == chain.head
     assert facts.weight == WEIGHT.get(chain.state) == 25 * (1 + len(current_voters(chain.state).voters))
     assert (facts.epoch, facts.justified) == (2, BlockRef(BlockNumber(20), chain.hash_at(20)))
+
+
+def test_block_0_is_justified_and_every_first_block_goes_on_from_it() -> None:
+    """Also where block 0 is of epoch 0, and the first block's state says no more than its own does."""
+    chain = VotingChain()
+    root = Header(ZERO_HASH, BlockNumber(0), chain.trie.root(), ordered_root(()))
+    assert root.hash() == chain.genesis
+    before = HeadFacts.of(root, chain.state)
+    first = chain.step(1)
+    after = HeadFacts.of(first.block.header, chain.state)
+    assert (before.epoch, after.epoch, before.justified, after.justified) == (0, 0, before.ref, before.ref)
+    assert choose(before, [after], Tree()) == after
 
 
 @pytest.mark.parametrize("number", [0, 7])
