@@ -10,14 +10,16 @@ them becomes better than the best chain, the database switches to it in one writ
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Final
 
+from node.chain_news import BuiltBlock, EnteredBlock, Imported, NewHead, Snapshot, TooOld, UnknownParent
 from node.chain_spec import ChainSpec, genesis
 from node.consensus import Consensus, Template, consensus_of
-from node.fork_choice import HeadFacts, is_better
-from node.forks import MOST_KEPT, BranchState, Forks, SideBlock, Tip
+from node.fork_choice import HeadFacts, choose
+from node.forks import BranchState, Forks, SideBlock, StoredTree, Tip
 from node.models import Models
+from pallets.finality.storage import FINALIZED
 from pallets.matrix_factorization.view import ModelView, ReadModel
 from pallets.system.storage import NUMBER
 from pallets.timestamp.pallet import NOW, TIME_KEY
@@ -29,92 +31,28 @@ from runtime.executive import (
     ValidTransaction,
     check_signature,
 )
+from runtime.extrinsic import Extrinsic
 from runtime.header import Block, Header
 from runtime.interface.errors import BlockFault, DispatchError, InvalidBlock, InvalidReason, InvalidTransaction
 from runtime.interface.state import StateReader
-from runtime.primitives import AccountId, BlockNumber, BlockRef, Hash, to_hex
+from runtime.primitives import AccountId, BlockNumber, BlockRef, Hash
 from storage.chain_db import ChainDatabase, ExecutedBlock, StatePruned, UnknownBlock
 from storage.kv import KeyValueStore
+
+__all__ = [
+    "BuiltBlock",
+    "Chain",
+    "EnteredBlock",
+    "Imported",
+    "NewHead",
+    "Snapshot",
+    "TooOld",
+    "UnknownParent",
+]
 
 _BAD_KEPT: Final = 1_024
 _RECENT: Final = 8
 """Blocks behind the head on which a new one may be announced; deeper branches are fetched, if they are better."""
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What readers in any thread look at: the best block, the state after it, and the model at it."""
-
-    best: BlockRef
-    state: StateReader
-    finalized: BlockRef
-    view: ModelView
-    model: ReadModel
-
-
-@dataclass(frozen=True, slots=True)
-class EnteredBlock:
-    """A block that has become part of the best chain; `failed` counts its transactions whose calls failed."""
-
-    block: Block
-    ref: BlockRef
-    failed: int
-
-
-@dataclass(frozen=True, slots=True)
-class NewHead:
-    """The best chain has changed: blocks left it, newest first, and others entered it, oldest first.
-
-    `changed_keys` are the ascending storage keys whose values may differ from before.
-    """
-
-    retracted: tuple[Block, ...]
-    entered: tuple[EnteredBlock, ...]
-    changed_keys: tuple[bytes, ...]
-    model_changed: bool
-
-    @property
-    def block(self) -> Block:
-        """The head."""
-        return self.entered[-1].block
-
-    @property
-    def ref(self) -> BlockRef:
-        """The head's number and hash."""
-        return self.entered[-1].ref
-
-
-@dataclass(frozen=True, slots=True)
-class BuiltBlock:
-    """A block that was built and became the head, and the transactions that turned out unfit for it."""
-
-    head: NewHead
-    refused: tuple[tuple[ValidTransaction, InvalidTransaction], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """A block was executed and stored, or was known; `head` says what came of the best chain, if that changed."""
-
-    ref: BlockRef
-    is_new: bool
-    head: NewHead | None = None
-
-
-class UnknownParent(LookupError):
-    """The block before this one is not here."""
-
-    def __init__(self, header: Header) -> None:
-        """Name the parent."""
-        super().__init__(f"the parent {to_hex(header.parent_hash)} of block {header.number} is not known")
-
-
-class TooOld(Exception):
-    """The block would replace what is final, or too long a part of the best chain."""
-
-    def __init__(self, header: Header, limit: BlockNumber) -> None:
-        """Name the block and the height."""
-        super().__init__(f"block {header.number} ({to_hex(header.hash())}) leaves the best chain below block {limit}")
 
 
 class Chain:
@@ -135,6 +73,7 @@ class Chain:
         # Not the exceptions themselves, whose tracebacks would keep whole blocks alive.
         self._bad: OrderedDict[Hash, tuple[BlockFault, str]] = OrderedDict()
         self._learning = threading.Lock()
+        self._note_final()
         head, state = database.head_state()
         self._publish(self._models.at(head.hash, state))
 
@@ -146,7 +85,13 @@ class Chain:
             StorageError: the database belongs to another chain, or is damaged.
         """
         header, state, runtime = genesis(spec)
-        database = ChainDatabase.open(store, header, state, state_pruning=state_pruning)
+        database = ChainDatabase.open(
+            store,
+            header,
+            state,
+            state_pruning=state_pruning,
+            keep_unfinalized=not consensus_of(spec, header.hash()).is_final_at_once,
+        )
         return cls(spec, runtime, database)
 
     # Looking at it, in any thread.
@@ -273,6 +218,10 @@ class Chain:
         execution = self.runtime.open_block(state, head, self.snapshot.view, template.digest, check)
         earliest = NOW.get(state) + self.spec.minimum_period
         execution.apply_inherents({TIME_KEY: max(template.milliseconds, earliest)})
+        for call in template.calls(execution.state):
+            # What others have said may be of no use by now; the block goes without it.
+            with suppress(InvalidTransaction):
+                execution.apply(self.runtime.prepare(Extrinsic(None, call).encode()))
         refused: list[tuple[ValidTransaction, InvalidTransaction]] = []
         skipped: set[AccountId] = set()
         takes_new = True
@@ -316,12 +265,29 @@ class Chain:
         except InvalidBlock as fault:
             self._remember_bad(ref.hash, fault)
             raise
-        best = self.snapshot.best
-        if not is_better(HeadFacts.of(header), HeadFacts(best.hash, best.number)):
-            self.database.store_side_block(block)
-            self._forks.add(side)
+        best, chosen = self.snapshot.best, self._choose(side)
+        if chosen == ref and side.parent == best.hash:
+            return Imported(ref, is_new=True, head=self._adopt([side]))
+        self.database.store_side_block(block)
+        self._forks.add(side)
+        if chosen == best:
             return Imported(ref, is_new=True)
-        return Imported(ref, is_new=True, head=self._adopt(self._branch(side)))
+        return Imported(ref, is_new=True, head=self._adopt(self._branch(chosen.hash)))
+
+    def _choose(self, arriving: SideBlock) -> BlockRef:
+        """Return the head to follow, now that a block has been executed that is not stored yet."""
+        tree = StoredTree(self.database, arriving.executed.block.header)
+        return choose(self._facts, (*self._forks.facts, arriving.facts), tree).ref
+
+    def _note_final(self) -> BlockRef | None:
+        """Note what the head's state says is final; return the last block that is so since now."""
+        if self.consensus.is_final_at_once:
+            return None
+        finalized = FINALIZED.find(self.database.head_state()[1])
+        if finalized is None or finalized.number <= self.database.finalized().number:
+            return None
+        self.database.set_finalized(finalized.hash)
+        return self.database.finalized()
 
     def _remember_bad(self, block: Hash, fault: InvalidBlock) -> None:
         """Remember why a block is invalid; a body that is not the header's says nothing of the block."""
@@ -345,6 +311,9 @@ class Chain:
             TooOld: its branch leaves the best chain where nothing can be taken back.
             InvalidBlock: the number of the block does not follow its parent's.
         """
+        side = self._forks.find(header.parent_hash)
+        if side is not None:
+            return side.tip
         path: list[Hash] = []
         current = header
         while not self._is_best(BlockNumber(current.number - 1), current.parent_hash):
@@ -354,16 +323,10 @@ class Chain:
             _check_number(current, parent.number)
             path.append(current.parent_hash)
             current = parent
-            if len(path) > MOST_KEPT:
-                raise TooOld(header, BlockNumber(current.number))
         fork = BlockRef(BlockNumber(current.number - 1), current.parent_hash)
-        best = self.snapshot.best.number
-        limit = BlockNumber(max(self.database.finalized().number, best - MOST_KEPT, self.database.floor()))
+        limit = BlockNumber(max(self.database.finalized().number, self.database.floor()))
         if fork.number < limit:
             raise TooOld(header, limit)
-        side = self._forks.find(header.parent_hash)
-        if side is not None:
-            return side.tip
         tip = self._best_tip(fork)
         for name in reversed(path):
             side = self._forks.find(name)
@@ -401,19 +364,25 @@ class Chain:
         assert isinstance(view, ModelView)
         executed = ExecutedBlock(block, outcome.changes, outcome.trie)
         tip = Tip(executed.ref, BranchState(parent, outcome.changes), outcome.trie, view)
-        return SideBlock(executed, tip, sum(error is not None for error in outcome.errors))
+        facts = HeadFacts.of(block.header, tip.state)
+        return SideBlock(executed, tip, facts, sum(error is not None for error in outcome.errors))
 
-    def _branch(self, tip: SideBlock) -> list[SideBlock]:
-        """Return the blocks from the best chain, without it, up to a tip, oldest first."""
-        branch = [tip]
-        while not self._is_best(BlockNumber(tip.tip.ref.number - len(branch)), branch[0].parent):
-            side = self._forks.find(branch[0].parent)
+    def _branch(self, tip: Hash) -> list[SideBlock]:
+        """Return the blocks from the best chain, without it, up to a side block, oldest first."""
+        path: list[Block] = []
+        while not path or not self._is_best(BlockNumber(path[-1].header.number - 1), tip):
+            block = self.database.block(tip)
+            assert block is not None, "the parents of an executed block are stored"
+            path.append(block)
+            tip = block.header.parent_hash
+        branch: list[SideBlock] = []
+        for block in reversed(path):
+            side = self._forks.find(block.header.hash())
             if side is None:
-                # It was on the best chain once and has left it: what it changes has to be found out again.
-                block = self.database.block(branch[0].parent)
-                assert block is not None, "the parents of an executed block are stored"
-                side = self._execute(block, self._tip(block.header), check_signature)
-            branch.insert(0, side)
+                # Forgotten, or on the best chain once and gone: what it changes has to be found out again.
+                parent = branch[-1].tip if branch else self._tip(block.header)
+                side = self._execute(block, parent, check_signature)
+            branch.append(side)
         return branch
 
     def _is_best(self, number: BlockNumber, block: Hash) -> bool:
@@ -432,7 +401,12 @@ class Chain:
         final = self.consensus.is_final_at_once
         retracted = self.database.adopt([side.executed for side in branch], final=final)
         self._forks.remove(side.tip.ref.hash for side in branch)
-        self._forks.prune(BlockNumber(max(self.database.finalized().number, self.database.floor())))
+        if retracted:
+            self._forks.note(self._facts)
+        finalized = self._note_final()
+        if final or finalized is not None:
+            tree, last = StoredTree(self.database), self.database.finalized()
+            self._forks.prune(lambda block: not tree.descends(block.hash, last))
         for side in branch[:-1]:
             self._models.keep(side.tip.ref, side.tip.view)
         tip = branch[-1].tip
@@ -446,11 +420,14 @@ class Chain:
             changed = tuple(key for key, _ in branch[0].executed.changes)
             model_changed = record.last_change == tip.ref.number or record.active != before.view.record.active
         entered = tuple(EnteredBlock(side.executed.block, side.tip.ref, side.failed) for side in branch)
-        return NewHead(tuple(retracted), entered, changed, model_changed)
+        return NewHead(tuple(retracted), entered, changed, model_changed, finalized)
 
     def _publish(self, view: ModelView) -> None:
         """Let readers see the database's head, whose model this is."""
         head, state = self.database.head_state()
+        header = self.database.header(head.hash)
+        assert header is not None, "the head is stored"
+        self._facts = HeadFacts.of(header, state)
         self._models.keep(head, view)
         self.snapshot = Snapshot(head, state, self.database.finalized(), view, view.read())
 

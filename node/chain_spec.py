@@ -21,6 +21,7 @@ from pallets.construct import SPEC_VERSION, ChainConstants, construct_runtime
 from pallets.matrix_factorization.config import MAX_TITLE_BYTES, Config
 from pallets.matrix_factorization.fixed_point import RatingScale, RatingScaleError
 from pallets.matrix_factorization.parameters import ModelParameters, ParameterError
+from pallets.producers.config import RULE_LIMITS, RuleError, Rules
 from pallets.producers.config import Config as ProducersConfig
 from pallets.system.pallet import SS58_PREFIX
 from runtime.executive import Runtime
@@ -105,7 +106,7 @@ def constants(spec: ChainSpec) -> ChainConstants:
         items=spec.items,
         limits=spec.limits,
         matrix_factorization=spec.matrix_factorization,
-        producers=ProducersConfig(spec.slot_duration, ring),
+        producers=ProducersConfig(spec.slot_duration, ring, spec.rules),
     )
 
 
@@ -179,7 +180,6 @@ def _spec(document: Section) -> ChainSpec:
     scale = _scale(document, rating)
     config = _config(document.section("model"), scale, limits)
     name, sealing = _name(document), _one_of(document, "sealing", Sealing)
-    document.section("consensus").end()
     spec = ChainSpec(
         name=name,
         id=_identifier(document),
@@ -194,6 +194,7 @@ def _spec(document: Section) -> ChainSpec:
         rating_labels=_labels(rating.section("labels"), scale),
         matrix_factorization=config,
         limits=_limits(limits),
+        rules=_consensus(document.section("consensus")),
         upgrades=_upgrades(document),
     )
     for section in (first, rating, limits):
@@ -341,6 +342,21 @@ def _limits(section: Section) -> BlockLimits:
         extrinsic_length=one,
         new_accounts=section.integer("maxNewAccountsPerBlock", 1, MAX_U32, 128),
     )
+
+
+def _consensus(section: Section) -> Rules:
+    """The constants of taking part, each by default what the pallet has."""
+    default = Rules()
+    values = {
+        name: section.integer(file_name(name), low, high, getattr(default, name))
+        for name, (low, high) in RULE_LIMITS.items()
+    }
+    section.end()
+    try:
+        return Rules(**values)
+    except RuleError as error:
+        culprit, _, why = str(error).partition(" ")
+        section.fail(file_name(culprit), why)
 
 
 def _upgrades(document: Section) -> tuple[Upgrade, ...]:

@@ -19,13 +19,19 @@ class ChainWriter:
     """Builds and imports blocks away from the main loop, one at a time, and tells of them in their order."""
 
     def __init__(
-        self, chain: Chain, executor: Executor, signatures: VerifiedSignatures, follower: HeadFollower
+        self,
+        chain: Chain,
+        executor: Executor,
+        signatures: VerifiedSignatures,
+        follower: HeadFollower,
+        on_block: Callable[[Block], None] = lambda _block: None,
     ) -> None:
-        """Take the parts."""
+        """Take the parts; `on_block` is told of each new block, on whichever branch, once it is stored."""
         self._chain = chain
         self._executor = executor
         self._signatures = signatures
         self._follower = follower
+        self._on_block = on_block
         self._turn = trio.Lock()
         self._epoch_pending = Bell()
 
@@ -34,10 +40,12 @@ class ChainWriter:
 
         Raises:
             InvalidBlock: the template does not fit the head.
+            Refused: the author's key must not seal this block.
         """
         async with self._turn:
             built, news = await self._executor.on_chain(self._build, transactions, make())
             self._follower.head(news)
+            self._on_block(built.head.block)
         self._look_for_epoch()
         return built
 
@@ -53,6 +61,8 @@ class ChainWriter:
                 self._follower.head(news)
             elif imported.is_new:
                 self._follower.side_block(block)
+            if imported.is_new:
+                self._on_block(block)
         self._look_for_epoch()
         return imported
 

@@ -4,13 +4,13 @@ Chains with sealing `ring` go by slots, turns and seals (`node.ring`). On the ot
 itself and for those who follow it; nobody contests them, so they are final at once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from node.ring import (
+    check_author,
     check_seal,
-    check_turn,
     claim_digest,
     following_claim,
     read_claim,
@@ -33,13 +33,21 @@ def _unsealed(header: Header) -> Header:
     return header
 
 
+def _no_calls(_state: StateReader) -> Sequence[bytes]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What an author puts into a block beside the transactions: digest items, the time, and the seal at the end."""
+    """What an author puts into a block beside the transactions: digest items, the time, and the seal at the end.
+
+    `calls` gives unsigned calls that the block may go without, by its state before any transaction.
+    """
 
     digest: tuple[DigestItem, ...]
     milliseconds: int
     seal: Callable[[Header], Header] = _unsealed
+    calls: Callable[[StateReader], Sequence[bytes]] = _no_calls
 
 
 class Consensus(Protocol):
@@ -50,8 +58,8 @@ class Consensus(Protocol):
         """Tell whether no other block can take the place of one that a node has."""
         ...
 
-    def template(self, key_pair: KeyPair, milliseconds: int) -> Template:
-        """Return what the holder of a key puts into a block made now."""
+    def template(self, key_pair: KeyPair, milliseconds: int, nonce: int | None = None) -> Template:
+        """Return what the holder of a key puts into a block made now; with work, if the slot is open."""
         ...
 
     def rehearsal(self, parent: StateReader) -> Template:
@@ -88,8 +96,8 @@ class SoleAuthor:
 
     is_final_at_once = True
 
-    def template(self, key_pair: KeyPair, milliseconds: int) -> Template:
-        """Return what the holder of a key puts into a block made now."""
+    def template(self, key_pair: KeyPair, milliseconds: int, nonce: int | None = None) -> Template:
+        """Return what the holder of a key puts into a block made now; there are no slots."""
         return _named(key_pair.public, milliseconds)
 
     def rehearsal(self, parent: StateReader) -> Template:
@@ -119,18 +127,19 @@ def _named(author: AccountId, milliseconds: int) -> Template:
 
 
 class RoundRobin:
-    """Sealing `ring`: each slot is somebody's turn."""
+    """Sealing `ring`: each slot is somebody's turn, and voters decide what is final."""
+
+    is_final_at_once = False
 
     def __init__(self, spec: ChainSpec, genesis: Hash) -> None:
         """Take the slot duration and the ring; seals hold for one chain only."""
         self._slot_duration = spec.slot_duration
+        self._rules = spec.rules
         self._genesis = genesis
-        # Nobody else can make a block where there is one member, and its turns do not contradict each other.
-        self.is_final_at_once = len(spec.ring) == 1
 
-    def template(self, key_pair: KeyPair, milliseconds: int) -> Template:
-        """Return what the holder of a key puts into a block made now."""
-        claim = claim_digest(slot_at(milliseconds, self._slot_duration), key_pair.public)
+    def template(self, key_pair: KeyPair, milliseconds: int, nonce: int | None = None) -> Template:
+        """Return what the holder of a key puts into a block made now; with work, if the slot is open."""
+        claim = claim_digest(slot_at(milliseconds, self._slot_duration), key_pair.public, nonce)
         return Template(claim, milliseconds, lambda header: seal(header, self._genesis, key_pair))
 
     def rehearsal(self, parent: StateReader) -> Template:
@@ -145,7 +154,8 @@ class RoundRobin:
 
     def check(self, header: Header, parent: StateReader) -> None:
         """Check seal, slot and turn."""
-        check_turn(check_seal(header, self._genesis), parent)
+        claim = check_seal(header, self._genesis)
+        check_author(claim, parent, header.parent_hash, self._genesis, self._rules)
 
     def wait(self, header: Header, milliseconds: int) -> int | None:
         """Return in how many milliseconds the slot of a block begins, 0 if it has."""

@@ -1,21 +1,22 @@
 """Blocks that were executed but are not on the best chain: each with its state over that of its parent."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from heapq import merge
 from typing import Final
 
+from node.fork_choice import HeadFacts
 from pallets.matrix_factorization.view import ModelView
+from runtime.header import Header
 from runtime.interface.state import StateReader
 from runtime.overlay import Changes
 from runtime.primitives import BlockNumber, BlockRef, Hash
 from runtime.trie import Trie
-from storage.chain_db import ExecutedBlock
+from storage.chain_db import ChainDatabase, ExecutedBlock
 
 MOST_KEPT: Final = 256
-"""Side blocks kept in memory, and blocks of the best chain that a branch may replace. A side block that is forgotten is
-executed again when something goes on from it."""
+"""Side blocks kept in memory. One that is forgotten is executed again when something goes on from it."""
 
 
 class BranchState:
@@ -58,6 +59,7 @@ class SideBlock:
 
     executed: ExecutedBlock
     tip: Tip
+    facts: HeadFacts
     failed: int
 
     @property
@@ -66,12 +68,62 @@ class SideBlock:
         return self.executed.block.header.parent_hash
 
 
+class StoredTree:
+    """`node.fork_choice.Tree` of the blocks in a database, and of one that is about to be stored."""
+
+    def __init__(self, database: ChainDatabase, arriving: Header | None = None) -> None:
+        """Take the header of the block that is not stored yet."""
+        self._database = database
+        self._arriving = arriving
+
+    def _header(self, block: Hash) -> Header | None:
+        if self._arriving is not None and self._arriving.hash() == block:
+            return self._arriving
+        return self._database.header(block)
+
+    def descends(self, block: Hash, ancestor: BlockRef) -> bool:
+        """Tell whether a block is another one, or goes on from it; False if blocks on the way are gone."""
+        while block != ancestor.hash:
+            header = self._header(block)
+            if header is None or header.number <= ancestor.number:
+                return False
+            if self._database.hash_at(header.number) == block:
+                return self._database.hash_at(ancestor.number) == ancestor.hash
+            block = header.parent_hash
+        return True
+
+    def part(self, one: BlockRef, other: BlockRef) -> tuple[BlockRef, BlockRef]:
+        """Return the first block of each chain that the other one does not have; neither is part of the other."""
+        while one.number > other.number:
+            one = self._before(one)
+        while other.number > one.number:
+            other = self._before(other)
+        while (before := self._before(one)) != (other_before := self._before(other)):
+            one, other = before, other_before
+        return one, other
+
+    def _before(self, block: BlockRef) -> BlockRef:
+        header = self._header(block.hash)
+        assert header is not None, "the parents of an executed block are stored"
+        return BlockRef(BlockNumber(header.number - 1), header.parent_hash)
+
+
 class Forks:
-    """The side blocks at hand, by hash. Belongs to the thread that imports."""
+    """The side blocks by hash: what fork choice has to know of all, and those at hand. For the thread that imports.
+
+    After a restart it begins empty, though blocks are on disk: the head was chosen with all of them in view, and they
+    matter again when another block comes that goes on from one of them.
+    """
 
     def __init__(self) -> None:
         """Start with none."""
         self._blocks: OrderedDict[Hash, SideBlock] = OrderedDict()
+        self._facts: dict[Hash, HeadFacts] = {}
+
+    @property
+    def facts(self) -> tuple[HeadFacts, ...]:
+        """Return what is known of the side blocks, first those that came first."""
+        return tuple(self._facts.values())
 
     def __len__(self) -> int:
         """Count them."""
@@ -88,15 +140,20 @@ class Forks:
     def add(self, side: SideBlock) -> None:
         """Keep a side block; the oldest one beyond the bound is forgotten."""
         self._blocks[side.tip.ref.hash] = side
+        self.note(side.facts)
         if len(self._blocks) > MOST_KEPT:
             self._blocks.popitem(last=False)
+
+    def note(self, facts: HeadFacts) -> None:
+        """Keep in view a block that has left the best chain, or is executed beside it."""
+        self._facts.setdefault(facts.ref.hash, facts)
 
     def remove(self, blocks: Iterable[Hash]) -> None:
         """Forget blocks that have become part of the best chain."""
         for block in blocks:
             self._blocks.pop(block, None)
+            self._facts.pop(block, None)
 
-    def prune(self, limit: BlockNumber) -> None:
-        """Forget the blocks up to a height, which nothing can go on from any more."""
-        for block in [known for known, side in self._blocks.items() if side.tip.ref.number <= limit]:
-            del self._blocks[block]
+    def prune(self, is_dead: Callable[[BlockRef], bool]) -> None:
+        """Forget the blocks that nothing can go on from any more."""
+        self.remove([block for block, facts in self._facts.items() if is_dead(facts.ref)])

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from node.chain import Chain, EnteredBlock, NewHead
 from node.model_queries import model_summary
@@ -11,14 +12,17 @@ from node.pool import TransactionPool
 from node.signatures import VerifiedSignatures
 from rpc.service import BlockFinalized, BlockImported, ModelChanged, NodeEvent
 from runtime.executive import ValidTransaction
-from runtime.extrinsic import Extrinsic, extrinsic_hash
+from runtime.extrinsic import Extrinsic, extrinsic_hash, leading_unsigned
 from runtime.header import Block
 from runtime.interface.errors import InvalidTransaction
-from runtime.primitives import AccountId, BlockRef, Hash, Nonce, to_hex
+from runtime.primitives import AccountId, BlockNumber, BlockRef, Hash, Nonce, to_hex
 
 log = logging.getLogger(__name__)
 
 Notify = Callable[[NodeEvent], None]
+
+_MOST_RELAYED: Final = 1_024
+"""Transactions of one retracted block that are passed on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ class HeadNews:
     returning: tuple[tuple[Hash, tuple[ValidTransaction, ...]], ...]
     """The blocks that have left, newest first, each with those of its transactions that could go into another."""
     entered: tuple[_News, ...]
+    final: tuple[tuple[Hash, tuple[Hash, ...]], ...]
+    """Blocks that are final since now, with the hashes of their transactions."""
 
 
 class HeadFollower:
@@ -47,29 +53,45 @@ class HeadFollower:
     `prepare` is for the thread of the chain, right after the change; all else is for the main loop's.
     """
 
-    def __init__(self, chain: Chain, pool: TransactionPool, signatures: VerifiedSignatures, notify: Notify) -> None:
-        """Take who is to be told."""
+    def __init__(
+        self,
+        chain: Chain,
+        pool: TransactionPool,
+        signatures: VerifiedSignatures,
+        notify: Notify,
+        relay: Callable[[bytes], None] = lambda _raw: None,
+    ) -> None:
+        """Take who is to be told; `relay` passes transactions on that have come back to the pool."""
         self._chain = chain
         self._pool = pool
         self._signatures = signatures
         self._notify = notify
+        self._relay = relay
+        self._final = chain.snapshot.finalized.number
         self.is_quiet = False
         """Whether blocks are old news, of which the log needs no line each."""
 
     def prepare(self, head: NewHead) -> HeadNews:
         """Find out what there is to tell of a new head."""
         returning = tuple((block.header.hash(), self._still_valid(block)) for block in head.retracted)
-        return HeadNews(head, returning, tuple(self._news(entered) for entered in head.entered))
+        return HeadNews(
+            head, returning, tuple(self._news(entered) for entered in head.entered), tuple(self._final_since(head))
+        )
 
     def head(self, news: HeadNews) -> None:
         """The best chain has changed."""
         for block, transactions in news.returning:
             self._pool.on_retracted(block, transactions)
+            # Those who have never seen the block do not have them, and this node may have no turn any more.
+            for transaction in transactions[:_MOST_RELAYED]:
+                self._relay(transaction.prepared.raw)
         for entered in news.entered:
             # Who signed is looked at only if the pool did not have all of them.
             self._pool.on_block(entered.block.ref, entered.hashes, entered.nonce, _signers(entered.transactions))
             if self._chain.consensus.is_final_at_once:
                 self._pool.on_finalized(entered.block.ref.hash, entered.hashes)
+        for block, hashes in news.final:
+            self._pool.on_finalized(block, hashes)
         for event in self._events(news.head):
             self._notify(event)
         self._write_log(news.head)
@@ -81,6 +103,18 @@ class HeadFollower:
         self._notify(BlockImported(ref, header, is_best=False, changed_keys=()))
         log.debug("side block %d %s", ref.number, to_hex(ref.hash)[:10])
 
+    def _final_since(self, head: NewHead) -> Iterator[tuple[Hash, tuple[Hash, ...]]]:
+        """Return the blocks that have become final, with the hashes of their transactions."""
+        if head.finalized is None:
+            return
+        database = self._chain.database
+        for number in range(self._final + 1, head.finalized.number + 1):
+            name = database.hash_at(BlockNumber(number))
+            body = None if name is None else database.body(name)
+            if name is not None and body is not None:
+                yield name, tuple(extrinsic_hash(raw) for raw in body[leading_unsigned(body) :])
+        self._final = head.finalized.number
+
     def _news(self, entered: EnteredBlock) -> _News:
         transactions = self._transactions(entered.block)
         hashes = tuple(extrinsic_hash(raw) for raw in transactions)
@@ -89,7 +123,7 @@ class HeadFollower:
 
     def _transactions(self, block: Block) -> Sequence[bytes]:
         """The extrinsics of a block that came from a pool."""
-        return block.extrinsics[len(self._chain.runtime.inherents) :]
+        return block.extrinsics[leading_unsigned(block.extrinsics) :]
 
     def _still_valid(self, block: Block) -> tuple[ValidTransaction, ...]:
         """The transactions of a retracted block that could go into another one."""
@@ -107,6 +141,8 @@ class HeadFollower:
         yield BlockImported(head.ref, head.block.header, is_best=True, changed_keys=head.changed_keys)
         if self._chain.consensus.is_final_at_once:
             yield BlockFinalized(head.ref, head.block.header)
+        if head.finalized is not None and (header := self._chain.database.header(head.finalized.hash)) is not None:
+            yield BlockFinalized(head.finalized, header)
         if head.model_changed:
             model = self._chain.snapshot.model
             yield ModelChanged(head.ref, model_summary(self._chain.spec, head.ref, model))
@@ -121,6 +157,8 @@ class HeadFollower:
                 first.number,
                 _short(first.hash),
             )
+        if head.finalized is not None and not self.is_quiet:
+            log.info("block %d %s is final", head.finalized.number, _short(head.finalized.hash))
         if self.is_quiet:
             return
         failed = head.entered[-1].failed

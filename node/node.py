@@ -18,14 +18,19 @@ from node.executor import Executor
 from node.head_follower import HeadFollower, Notify
 from node.inbox import Inbox
 from node.intake import Intake
+from node.open_slots import OpenSlots
 from node.pool import TransactionPool
-from node.ring import turn_of
+from node.protection import Refused
+from node.ring import slot_at, turn_of
 from node.signatures import VerifiedSignatures
 from node.spec_types import Sealing
 from node.sync.handler import PeerHandler
+from node.voting_task import Voting
 from p2p.network import Network
+from pallets.finality.votes import Vote
 from pallets.producers.storage import BLOCK_SLOT, RING
 from runtime.crypto import KeyPair
+from runtime.header import Block, Header
 from runtime.interface.errors import InvalidBlock
 from runtime.primitives import Slot
 
@@ -71,12 +76,17 @@ class Node:
         self._producer = producer
         self._block_time = block_time
         self._clock = clock
+        self._executor = executor
         self._has_ready = Bell()
+        self._voting: Voting | None = None
+        if chain.spec.sealing is Sealing.RING:
+            self._voting = Voting(chain, producer, clock)
         signatures = VerifiedSignatures()
-        self._follower = HeadFollower(chain, pool, signatures, notify)
-        self._writer = ChainWriter(chain, executor, signatures, self._follower)
+        self._follower = HeadFollower(chain, pool, signatures, notify, self._relay)
+        self._writer = ChainWriter(chain, executor, signatures, self._follower, self._on_block)
         self._intake = Intake(chain, pool, executor, signatures, self._has_ready)
         self._settled_at = float("inf")
+        self._listens_until = Slot(0)
         self.peers: PeerHandler | None = None
         if network is not None:
             is_sole_author = producer is not None and chain.spec.sealing is not Sealing.RING
@@ -89,12 +99,15 @@ class Node:
                 network,
                 clock,
                 self._on_catching_up,
+                self._on_header,
+                None if self._voting is None else self._voting.exchange,
                 takes_blocks=not is_sole_author,
             )
 
     async def run(self) -> None:
         """Serve until cancelled."""
         self._settled_at = trio.current_time() + _SETTLING_SLOTS * self._chain.spec.slot_duration / 1_000
+        self._listens_until = self._end_of_round()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._intake.serve, self._inbox, self._relay)
             nursery.start_soon(self._writer.learn_ahead)
@@ -102,10 +115,29 @@ class Node:
                 nursery.start_soon(self.peers.run)
             if self._producer is not None:
                 nursery.start_soon(self._seal, self._producer)
+            if self._producer is not None and self._voting is not None:
+                nursery.start_soon(self._open_slots, self._producer)
+            if self._voting is not None:
+                nursery.start_soon(self._voting.run, self._may_vote, self._tell_vote)
 
     def _relay(self, transaction: bytes) -> None:
         if self.peers is not None:
             self.peers.relay(transaction)
+
+    def _on_block(self, block: Block) -> None:
+        if self._voting is not None:
+            self._voting.hear_block(block)
+
+    def _on_header(self, header: Header) -> None:
+        if self._voting is not None:
+            self._voting.hear_header(header)
+
+    def _may_vote(self) -> bool:
+        return self.peers is None or not self.peers.catch_up.is_active
+
+    def _tell_vote(self, vote: Vote, attempt: int) -> None:
+        if self.peers is not None:
+            self.peers.tell_vote(vote, attempt)
 
     def _on_catching_up(self, is_active: bool) -> None:
         self._follower.is_quiet = is_active
@@ -116,7 +148,7 @@ class Node:
         """Make blocks as the chain says."""
 
         def template() -> Template:
-            return self._chain.consensus.template(producer, self._clock())
+            return self._template(producer)
 
         async def produce() -> None:
             await self._produce(template)
@@ -133,13 +165,45 @@ class Node:
                 produce, lambda slot: self._is_our_turn(producer, slot), self._clock, self._chain.spec.slot_duration
             )
 
+    async def _open_slots(self, producer: KeyPair) -> None:
+        """Go on where all producers are gone."""
+
+        async def produce(nonce: int) -> None:
+            await self._produce(lambda: self._template(producer, nonce))
+
+        slots = OpenSlots(self._chain, producer.public, self._executor, self._clock)
+        await slots.run(self._is_settled, produce)
+
+    def _template(self, producer: KeyPair, nonce: int | None = None) -> Template:
+        """What the next block begins and ends with, if its time is now."""
+        now = self._clock()
+        made = self._chain.consensus.template(producer, now, nonce)
+        return made if self._voting is None else self._voting.complete(made, now)
+
+    def _end_of_round(self) -> Slot:
+        """Return the slot up to which this node lets its turns pass: should its key run elsewhere, it hears of that.
+
+        Nobody else has made a block yet on a chain that begins, or makes any where there is one member.
+        """
+        snapshot = self._chain.snapshot
+        ring = RING.get(snapshot.state)
+        if snapshot.best.number == 0 or len(ring) < 2:
+            return Slot(0)
+        return Slot(slot_at(self._clock(), self._chain.spec.slot_duration) + len(ring))
+
     def _is_our_turn(self, producer: KeyPair, slot: Slot) -> bool:
         """Tell whether to make the block of a slot."""
         state = self._chain.snapshot.state
         ring = RING.get(state)
-        if slot <= BLOCK_SLOT.get(state) or turn_of(ring, slot) != producer.public:
+        if slot <= BLOCK_SLOT.get(state) or turn_of(ring, slot) != producer.public or slot <= self._listens_until:
             return False
         if len(ring) == 1 or self.peers is None:
+            return True
+        return self._is_settled()
+
+    def _is_settled(self) -> bool:
+        """Tell whether the chain that we have is likely the one that others have."""
+        if self.peers is None:
             return True
         catch_up = self.peers.catch_up
         return not catch_up.is_active and (catch_up.has_settled or trio.current_time() >= self._settled_at)
@@ -149,7 +213,7 @@ class Node:
         candidates = islice(self._pool.ready(), _BLOCK_CANDIDATES)
         try:
             built = await self._writer.build(candidates, template)
-        except InvalidBlock as error:
+        except (InvalidBlock, Refused) as error:
             # Between the look at the clock and the end of the block the head has moved on, or the slot is over.
             log.info("no block in this slot: %s", error)
             return

@@ -12,6 +12,7 @@ from node.dry_run import dry_run
 from node.inbox import Inbox, InboxFull, Submission
 from node.model_queries import ModelQueries
 from node.pool import TransactionPool
+from node.ring_queries import ring_status
 from node.runtime_calls import RuntimeCalls
 from node.sync.handler import PeerHandler
 from rpc.errors import invalid_params, pool_full, state_pruned, unknown_block
@@ -196,6 +197,10 @@ class RpcService:
         if index is None:
             raise invalid_params(f"block {to_hex(block)} has no such extrinsic")
         return extrinsic_events(self._chain.runtime, self.state_at(block), index)
+
+    def ring_status(self) -> JsonObject:
+        """Ring, voters and checkpoints."""
+        return ring_status(self._chain)
 
     # Transactions.
 

@@ -8,6 +8,7 @@ from node.json_reader import MILLION
 from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.parameters import ModelParameters
 from pallets.matrix_factorization.statistics import MAX_USER_RATINGS
+from pallets.producers.config import RULE_LIMITS, Rules
 from pallets.system.pallet import SS58_PREFIX
 from runtime.interface.weights import MILLISECOND, BlockLimits
 from runtime.keys import ss58_encode
@@ -84,6 +85,7 @@ class ChainSpec:
     rating_labels: tuple[tuple[str, str], ...]
     matrix_factorization: Config
     limits: BlockLimits
+    rules: Rules
     upgrades: tuple[Upgrade, ...] = ()
 
     @property
@@ -115,7 +117,7 @@ class ChainSpec:
                 "labels": dict(self.rating_labels),
             },
             "model": _model_json(config),
-            "consensus": {},
+            "consensus": {file_name(name): getattr(self.rules, name) for name in RULE_LIMITS},
             "limits": {
                 "maxBlockWeightMs": self.limits.weight // MILLISECOND,
                 "maxBlockLengthBytes": self.limits.length,

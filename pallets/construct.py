@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from pallets.finality.pallet import finality_pallet
 from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.frozen import learn_frozen
 from pallets.matrix_factorization.pallet import matrix_factorization_pallet
@@ -52,6 +53,7 @@ def construct_runtime(constants: ChainConstants) -> Runtime:
     pallets = (
         timestamp_pallet(constants.genesis_time, constants.minimum_period),
         producers_pallet(constants.producers, constants.genesis_time),
+        finality_pallet(constants.producers, constants.genesis_time),
         matrix_factorization_pallet(config, constants.items),
     )
     version = replace(VERSION, apis=api_versions(pallets))

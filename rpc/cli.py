@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from rpc.client import DEFAULT_URL
-from rpc.commands import export, export_ratings, import_ratings, output, reads, watch, writes
+from rpc.commands import export, export_ratings, import_ratings, output, reads, ring, watch, writes
 from rpc.commands.session import Session, Settings
 from rpc.errors import RpcError
 from rpc.failure import CommandError, describe
@@ -153,6 +153,8 @@ for name, command in (
     ("export-model", export.export_model),
     ("export-ratings", export_ratings.export_ratings),
     ("watch", watch.watch),
+    ("join", ring.join),
+    ("leave", ring.leave),
 ):
     app.command(name, cls=Subcommand, epilog=EPILOG)(command)
 

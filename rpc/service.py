@@ -293,5 +293,12 @@ class ModelReads(Protocol):
         """Slow: the model as a whole, with its digest."""
 
 
-class NodeService(NodeStatus, ChainReads, StateReads, TransactionPool, ModelReads, Protocol):
+class RingReads(Protocol):
+    """Who makes blocks, and what is final."""
+
+    def ring_status(self) -> JsonObject:
+        """Ring, voters and checkpoints at the best block, in the form of the method of that name."""
+
+
+class NodeService(NodeStatus, ChainReads, StateReads, TransactionPool, ModelReads, RingReads, Protocol):
     """All that the RPC server asks of a node."""

@@ -17,6 +17,7 @@ from runtime.primitives import AccountId, Hash, Nonce, blake2b_128_concat, from_
 from runtime.scale import encode_compact
 
 PALLET: Final = 8
+PRODUCERS: Final = 5
 ERA_PERIOD: Final = 64
 # The era begins at a block that will stay: the finalized one, or one this far back where finality lags.
 DEEPEST_REFERENCE: Final = 16
@@ -46,6 +47,16 @@ def register_item(title: str) -> bytes:
 def submit_ratings(packed: bytes) -> bytes:
     """The call that rates many items; `packed` is their pairs (u64, i64), little endian, in a row."""
     return bytes((PALLET, 4)) + encode_compact(len(packed) // _RATING.size) + packed
+
+
+def join_ring(recent_block: int, nonce: int) -> bytes:
+    """The call that asks for a place in the ring, with work over a recent block."""
+    return bytes((PRODUCERS, 0)) + struct.pack("<IQ", recent_block, nonce)
+
+
+def leave_ring() -> bytes:
+    """The call that gives the place in the ring back."""
+    return bytes((PRODUCERS, 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,6 +155,9 @@ class Runtime:
             for pallet in self.pallets
             if (index := pallet.hooks.inherent_call()) is not None
         )
+        self.optional_inherents = frozenset(
+            bytes((pallet.index, index)) for pallet in self.pallets for index in pallet.hooks.optional_inherents()
+        )
 
     def build_genesis(self, write: StateWriter) -> None:
         """Write the state of block 0."""
@@ -283,11 +286,11 @@ class TransactionValidator:
     ) -> None:
         """Take the state of `parent` and begin, as it were, the block after it."""
         self._runtime = runtime
-        overlay = Overlay(state)
+        self._state = Overlay(state)
         self.number = BlockNumber(parent.number + 1)
-        runtime.system.initialize(Context(overlay, self.number, parent.hash, runtime.empty_view))
-        self._state = overlay
-        self._accounts = _AccountCheck(runtime, overlay, self.number, check)
+        self._context = Context(self._state, self.number, parent.hash, runtime.empty_view)
+        runtime.system.initialize(self._context)
+        self._accounts = _AccountCheck(runtime, self._state, self.number, check)
 
     def validate(self, prepared: PreparedExtrinsic) -> ValidTransaction:
         """Tell what a pool needs to know of a transaction.
@@ -301,6 +304,7 @@ class TransactionValidator:
         nonce = self._accounts.nonce(prepared, signature)
         meter = BlockMeter(self._runtime.limits)
         meter.check(weight=prepared.weight, length=len(prepared.raw), is_new=nonce == 0)
+        prepared.call.admit(self._context, signature.account)
         return ValidTransaction(
             prepared,
             signature.account,
@@ -339,6 +343,7 @@ class BlockExecution:
         self._extrinsics: list[bytes] = []
         self._errors: list[DispatchError | None] = []
         self._inherents: set[bytes] = set()
+        self._optional: set[bytes] = set()
         runtime.system.initialize(self._context)
         for pallet in runtime.pallets:
             pallet.hooks.on_initialize(self._context)
@@ -357,6 +362,8 @@ class BlockExecution:
             InvalidTransaction: it may not be in this block; the block is as if it had not been tried.
         """
         if prepared.signature is None:
+            if prepared.encoded_call[:2] in self._runtime.optional_inherents:
+                return self._apply_optional(prepared)
             return self._apply_inherent(prepared)
         if len(self._inherents) != len(self._runtime.inherents):
             raise InvalidBlock(BlockFault.INHERENT_MISPLACED, "a transaction stands before the inherents")
@@ -377,6 +384,27 @@ class BlockExecution:
         self._inherents.add(index)
         return self._note(prepared, prepared.weight, None)
 
+    def _apply_optional(self, prepared: PreparedExtrinsic) -> DispatchError | None:
+        """Apply an unsigned extrinsic that a block may go without; an author leaves out one that fails."""
+        index, context = prepared.encoded_call[:2], self._context
+        if len(self._inherents) != len(self._runtime.inherents):
+            raise InvalidBlock(BlockFault.INHERENT_MISPLACED, "an optional inherent stands before the inherents")
+        if index in self._optional or len(self._inherents) + len(self._optional) != len(self._extrinsics):
+            detail = "an optional inherent stands twice or behind transactions"
+            raise InvalidBlock(BlockFault.INHERENT_MISPLACED, detail)
+        context.enter_extrinsic(len(self._extrinsics), allowance=0)
+        checkpoint = context.checkpoint()
+        try:
+            prepared.call.dispatch(context, Bare())
+            context.commit()
+        except DispatchFailed as failure:
+            context.rollback(checkpoint)
+            call = prepared.call
+            detail = f"{call.pallet}.{call.call.name} failed: {failure}"
+            raise InvalidTransaction(InvalidReason.BAD_CALL, detail) from None
+        self._optional.add(index)
+        return self._note(prepared, prepared.weight, None)
+
     def _apply_signed(self, prepared: PreparedExtrinsic, signature: Signature) -> DispatchError | None:
         """Apply a transaction: checks, nonce, call."""
         system, context = self._runtime.system, self._context
@@ -385,6 +413,7 @@ class BlockExecution:
             raise InvalidTransaction(InvalidReason.FUTURE)
         is_new, length, weight = nonce == 0, len(prepared.raw), prepared.weight
         self._meter.check(weight=weight, length=length, is_new=is_new)
+        prepared.call.admit(context, signature.account)
         context.enter_extrinsic(len(self._extrinsics), self._meter.room(is_new=is_new) - weight)
         checkpoint = context.checkpoint()
         error: DispatchError | None = None
@@ -409,6 +438,11 @@ class BlockExecution:
         self._extrinsics.append(prepared.raw)
         self._errors.append(error)
         return error
+
+    @property
+    def state(self) -> StateReader:
+        """Return the state as of now: authors choose by it what else to put in."""
+        return self._overlay
 
     @property
     def is_full(self) -> bool:

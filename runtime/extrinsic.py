@@ -9,6 +9,7 @@ where the era begins: so it counts on one chain, once, under the rules its signe
 the era lasts.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -189,6 +190,16 @@ class Extrinsic:
             nonce = reader.compact(32, "nonce")
             offset = reader.offset
         return Extrinsic(Signature(account, scheme, value, era, Nonce(nonce)), _call(raw, offset))
+
+
+def leading_unsigned(extrinsics: Sequence[bytes]) -> int:
+    """How many of a block's first extrinsics nobody has signed: inherents, which are in no pool."""
+    count = 0
+    for raw in extrinsics:
+        if raw[_payload_start(raw)] != _VERSION_BARE:
+            break
+        count += 1
+    return count
 
 
 class ExtrinsicCodec(Codec[bytes]):

@@ -14,7 +14,7 @@ from runtime.primitives import BlockNumber, BlockRef, Hash, to_hex
 from runtime.trie import StateVersion, Trie
 from storage.blocks import block_writes, read_body, read_hash, read_header
 from storage.branch import ExecutedBlock, forget_block, switch
-from storage.columns import FINALIZED, HEAD, IDENTITY, SIDE, side_block, side_key, undo_key
+from storage.columns import FINALIZED, HEAD, IDENTITY, NOTE, SIDE, side_block, side_key, undo_key
 from storage.errors import Reason, RevertError, StatePruned, StorageError, UnknownBlock
 from storage.kv import KeyValueReader, KeyValueStore, Write
 from storage.proofs import RecentTries
@@ -46,11 +46,12 @@ class _View:
 class ChainDatabase:
     """The blocks that a node has, which of them is the head, and the states it can still read."""
 
-    def __init__(self, store: KeyValueStore, view: _View, pruning: int | None) -> None:
+    def __init__(self, store: KeyValueStore, view: _View, pruning: int | None, *, keep_unfinalized: bool) -> None:
         """Use `open`, which checks what it finds."""
         self._store = store
         self._view = view
         self._pruning = pruning
+        self._keep_unfinalized = keep_unfinalized
         self._undo = UndoRecords()
         self._writing = Lock()
         self._tries = RecentTries()
@@ -63,6 +64,7 @@ class ChainDatabase:
         *,
         state_pruning: int | None,
         state_version: StateVersion = StateVersion.V1,
+        keep_unfinalized: bool = False,
     ) -> "ChainDatabase":
         """Make the database in an empty store, or check the one that is there and rebuild its trie.
 
@@ -72,6 +74,7 @@ class ChainDatabase:
             genesis_state: its state, ascending by key; read only if the store is empty.
             state_pruning: how many states behind the head's can be read, at least 1; None keeps all of them.
             state_version: the layout of the state trie.
+            keep_unfinalized: keep also what it takes to go back to the last finalized block, however far that is.
 
         Raises:
             StorageError: what is there cannot be used; the reason says why.
@@ -87,7 +90,7 @@ class ChainDatabase:
         reader = store.snapshot()
         found = recover(reader, state_version)
         view = _View(reader, HeadState(reader), found.head.block, found.head.floor, found.finalized, found.trie)
-        return ChainDatabase(store, view, state_pruning)
+        return ChainDatabase(store, view, state_pruning, keep_unfinalized=keep_unfinalized)
 
     def close(self) -> None:
         """Close the store; no thread may be reading."""
@@ -216,10 +219,11 @@ class ChainDatabase:
         leaving = [self._leaving(view, BlockNumber(number)) for number in range(view.head.number, fork.number, -1)]
         undos = [(ref, self._undo.load(view.reader, ref.number)) for ref, _ in leaving]
         done = switch(view.state, undos, branch, is_archive=self._pruning is None)
+        finalized = parent if final else view.finalized
         floor = view.floor
         if self._pruning is not None:
-            floor = BlockNumber(max(floor, parent.number - self._pruning))
-        finalized = parent if final else view.finalized
+            oldest = parent.number - self._pruning
+            floor = BlockNumber(max(floor, min(oldest, finalized.number) if self._keep_unfinalized else oldest))
         writes = [
             # First, since the last write of a key counts: what enters may have been a side block until now.
             *self._forgotten_sides(view, BlockNumber(max(floor, finalized.number))),
@@ -310,6 +314,15 @@ class ChainDatabase:
             if read_header(self._store, ref.hash) is None:
                 self._store.write([*block_writes(block, ref.hash), (side_key(ref), b"")], sync=False)
                 self._publish(self._view)
+
+    def note(self, name: bytes) -> bytes | None:
+        """What `write_note` has kept under a name."""
+        return self._store.get(NOTE + name)
+
+    def write_note(self, name: bytes, data: bytes) -> None:
+        """Keep something that belongs to this node and not to the chain; it outlives a loss of power."""
+        with self._writing:
+            self._store.write([(NOTE + name, data)], sync=True)
 
     def _publish(self, view: _View) -> None:
         """Show readers the store as it is now."""

@@ -3,6 +3,7 @@
     !identity                      schema version, genesis hash, pruning mode          (records.Identity)
     !head                          the best block and the reach of the undo records    (records.Head)
     !finalized                     the last finalized block                            (records.Finalized)
+    !note  name                    what the node keeps for itself beside the chain
     h  block hash                  header, SCALE
     b  block hash                  body, SCALE
     n  number                      hash of the block with this number on the head's chain
@@ -23,6 +24,7 @@ from runtime.primitives import BlockNumber, BlockRef, Hash
 IDENTITY: Final = b"!identity"
 HEAD: Final = b"!head"
 FINALIZED: Final = b"!finalized"
+NOTE: Final = b"!note"
 SIDE: Final = b"x"
 STATE: Final = b"s"
 HISTORY: Final = b"a"

@@ -20,7 +20,7 @@ from node.sync.catch_up import CatchUp, tell_invalid
 from node.sync.messages import BODY, Announcement, BodyRequest, MessageError, decode_extrinsics
 from node.sync.peers import PeerStates
 from p2p.network import Misbehaviour, Network, NetworkError, PeerId, TooLarge, Topic, Verdict
-from runtime.extrinsic import extrinsic_hash
+from runtime.extrinsic import extrinsic_hash, leading_unsigned
 from runtime.header import Block, Header
 from runtime.interface.errors import InvalidBlock
 from runtime.primitives import BlockRef, Hash, to_hex
@@ -55,8 +55,13 @@ class BlockExchange:
         peers: PeerStates,
         catch_up: CatchUp,
         clock: Callable[[], int],
+        on_header: Callable[[Header], None] = lambda _header: None,
     ) -> None:
-        """Take the parts; `clock` gives the time in milliseconds since the Unix epoch."""
+        """Take the parts.
+
+        `clock` gives the time in milliseconds since the Unix epoch; `on_header` is told of each sealed header, whatever
+        comes of its block.
+        """
         self._chain = chain
         self._pool = pool
         self._writer = writer
@@ -64,6 +69,7 @@ class BlockExchange:
         self._peers = peers
         self._catch_up = catch_up
         self._clock = clock
+        self._on_header = on_header
         self._assembled: OrderedDict[Hash, Block] = OrderedDict()
         self._executing: dict[Hash, trio.Event] = {}
         self._announcers: dict[Hash, list[PeerId]] = {}
@@ -79,7 +85,7 @@ class BlockExchange:
     def announce(self, block: Block) -> None:
         """Tell everybody of a block that we have made."""
         self._keep(block)
-        announcement = Announcement.of(block, len(self._chain.runtime.inherents))
+        announcement = Announcement.of(block, leading_unsigned(block.extrinsics))
         try:
             self._network.publish(Topic.BLOCKS, announcement.encode())
         except TooLarge as error:
@@ -130,6 +136,7 @@ class BlockExchange:
         except (UnknownParent, TooOld):
             self._catch_up.look_at(peer)
             return False
+        self._on_header(header)
         # One turn makes one block: a second one is evidence against its author, more are a flood.
         blocks = self._turns.setdefault(self._chain.consensus.turn(header), set())
         blocks.add(header.hash())

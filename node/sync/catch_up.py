@@ -123,14 +123,20 @@ class CatchUp:
             self._on_change(is_active)
 
     def _ahead(self) -> PeerId | None:
-        """Return the peer above us that was asked longest ago, if there is one worth asking."""
-        best, now = self._chain.snapshot.best.number, trio.current_time()
+        """Return the peer with blocks that we lack that was asked longest ago, if there is one worth asking.
+
+        They need not be higher than ours: of two branches the heavier one wins.
+        """
+        final, now = self._chain.snapshot.finalized.number, trio.current_time()
         ahead = [
             (state.asked, peer)
             for peer, state in self._peers
-            if state.best.number > best and state.useless_until <= now
+            if state.useless_until <= now and (self._lacks(state.best, final) or self._lacks(state.latest, final))
         ]
         return min(ahead)[1] if ahead else None
+
+    def _lacks(self, block: BlockRef, final: BlockNumber) -> bool:
+        return block.number > final and not self._chain.knows(block.hash) and not self._chain.is_known_bad(block.hash)
 
     # Finding out who is ahead.
 
@@ -213,7 +219,7 @@ class CatchUp:
             if best.number > before.number:
                 state.failures = 0
             if not attempt.has_failed:
-                state.best = attempt.shown or best
+                state.best = state.latest = attempt.shown or best
             if best == before or attempt.has_failed:
                 state.fail(trio.current_time())
 

@@ -17,8 +17,10 @@ from node.sync.catch_up import CatchUp
 from node.sync.messages import Handshake, MessageError
 from node.sync.peers import PeerStates
 from node.sync.transactions import TransactionExchange
+from node.sync.votes import VoteExchange
 from p2p.network import Misbehaviour, Network, PeerId, PeerInfo, Refuse, Topic, Verdict
-from runtime.header import Block
+from pallets.finality.votes import Vote
+from runtime.header import Block, Header
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ class PeerHandler:
         network: Network,
         clock: Callable[[], int],
         on_catching_up: Callable[[bool], None],
+        on_header: Callable[[Header], None],
+        votes: "Callable[[Network], VoteExchange] | None",
         *,
         takes_blocks: bool,
     ) -> None:
@@ -57,10 +61,11 @@ class PeerHandler:
         self._network = network
         self.peers = PeerStates()
         self.catch_up = CatchUp(chain, writer, network, self.peers, clock, on_catching_up)
-        self._blocks = BlockExchange(chain, pool, writer, network, self.peers, self.catch_up, clock)
+        self._blocks = BlockExchange(chain, pool, writer, network, self.peers, self.catch_up, clock, on_header)
         self._transactions = TransactionExchange(
             chain, pool, intake, network, self.peers, lambda: self.catch_up.is_active
         )
+        self._votes = None if votes is None else votes(network)
         self._answers = Answers(chain, pool, executor, self._blocks.assembled)
         self._met_in, self._met = trio.open_memory_channel[PeerId](_MEETINGS)
 
@@ -91,6 +96,11 @@ class PeerHandler:
     def announce(self, block: Block) -> None:
         """Tell everybody of a block that we have made."""
         self._blocks.announce(block)
+
+    def tell_vote(self, vote: Vote, attempt: int) -> None:
+        """Tell everybody of a vote of ours."""
+        if self._votes is not None:
+            self._votes.publish(vote, attempt)
 
     def relay(self, transaction: bytes) -> None:
         """Pass a transaction on that a client of ours has handed in."""
@@ -135,6 +145,8 @@ class PeerHandler:
                 return await self._blocks.on_gossip(payload, from_peer)
             if topic is Topic.TRANSACTIONS:
                 return await self._transactions.on_gossip(payload)
+            if topic is Topic.VOTES and self._votes is not None:
+                return await self._votes.on_gossip(payload, from_peer)
         except StorageError as error:
             self._break(error)
         return Verdict.IGNORE

@@ -15,12 +15,15 @@ _MOST_USELESS: Final = 600.0
 
 @dataclass(slots=True)
 class PeerState:
-    """One peer: its best block as far as we know, and how catching up with it went.
+    """One peer: the highest block that it has shown and the latest one, and how catching up with it went.
+
+    A peer that has switched to another branch may be at a lower block than before.
 
     `asked` counts up from attempt to attempt with any peer; until `useless_until`, by trio's clock, there is no other.
     """
 
     best: BlockRef
+    latest: BlockRef
     finalized: BlockRef
     asked: int = 0
     failures: int = 0
@@ -49,7 +52,7 @@ class PeerStates:
 
     def add(self, peer: PeerId, handshake: Handshake) -> None:
         """A peer has introduced itself."""
-        self._states[peer] = PeerState(handshake.best, handshake.finalized)
+        self._states[peer] = PeerState(handshake.best, handshake.best, handshake.finalized)
 
     def remove(self, peer: PeerId) -> None:
         """A peer has gone."""
@@ -60,10 +63,12 @@ class PeerStates:
         return self._states.get(peer)
 
     def has_block(self, peer: PeerId, block: BlockRef) -> None:
-        """A peer has shown that it has a block."""
+        """A peer has shown that it has a block, and that it was among its best ones a moment ago."""
         state = self._states.get(peer)
-        if state is not None and block.number > state.best.number:
-            state.best = block
+        if state is not None:
+            state.latest = block
+            if block.number > state.best.number:
+                state.best = block
 
     @property
     def highest(self) -> int:

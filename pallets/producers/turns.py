@@ -1,13 +1,17 @@
-"""Round robin: slots of time, whose turn each is, and who has missed one.
+"""Round robin: slots and epochs of time, whose turn each slot is, and who has missed one.
 
 `ring` is always the one that the parent's state names, n its length; slot s belongs to `ring[s mod n]`.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from pallets.producers.claim import Claim
 from runtime.interface.errors import BlockFault, InvalidBlock
 from runtime.primitives import AccountId, Slot, to_hex
+
+_OPEN_ROUNDS: Final = 3
+_OPEN_SLOTS: Final = 10
 
 
 def slot_at(milliseconds: int, duration: int) -> Slot:
@@ -18,6 +22,19 @@ def slot_at(milliseconds: int, duration: int) -> Slot:
 def slot_start(slot: Slot, duration: int) -> int:
     """Return the first millisecond of a slot."""
     return slot * duration
+
+
+def epoch_of(slot: Slot, length: int) -> int:
+    """Return the epoch that a slot is in; `length` in slots."""
+    return slot // length
+
+
+def first_open(members: int, parent: Slot) -> Slot:
+    """Return the first slot that is open to everybody on top of a block of slot `parent`, with so many members.
+
+    That many slots pass without a block only if nearly all members are gone.
+    """
+    return Slot(parent + _OPEN_ROUNDS * members + _OPEN_SLOTS + 1)
 
 
 def turn_of(ring: Sequence[AccountId], slot: Slot) -> AccountId:

@@ -36,13 +36,13 @@ def rate(
     """Rate an item."""
     here = session(context)
     value = _rating(here, rating)
-    _send(here, submit_rating(item, value), f"rated item {item} with {value}", no_wait, timeout)
+    send_call(here, submit_rating(item, value), f"rated item {item} with {value}", no_wait, timeout)
 
 
 def retract(context: typer.Context, item: Item, no_wait: NoWait = False, timeout: Timeout = 60.0) -> None:
     """Take a rating back."""
     here = session(context)
-    _send(here, retract_rating(item), f"took back the rating of item {item}", no_wait, timeout)
+    send_call(here, retract_rating(item), f"took back the rating of item {item}", no_wait, timeout)
 
 
 def register(
@@ -53,7 +53,7 @@ def register(
 ) -> None:
     """Add an item that can be rated."""
     here = session(context)
-    _send(here, register_item(title), f"registered {title}", no_wait, timeout)
+    send_call(here, register_item(title), f"registered {title}", no_wait, timeout)
 
 
 def _rating(here: Session, text: str) -> int:
@@ -77,7 +77,7 @@ def _rating(here: Session, text: str) -> int:
     return value
 
 
-def _send(here: Session, call: bytes, what: str, no_wait: bool, timeout: float) -> None:
+def send_call(here: Session, call: bytes, what: str, no_wait: bool, timeout: float) -> None:
     """Sign, send, wait for the block, and print what happened there."""
     pair = here.signer()
     signing = signing_now(here.node)

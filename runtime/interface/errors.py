@@ -61,6 +61,11 @@ class InvalidReason(StrEnum):
     EXHAUSTS_RESOURCES = "ExhaustsResources"
     BAD_CALL = "Call"
     UNSIGNED = "NoUnsignedValidator"
+    ALREADY_JOINED = "AlreadyJoined"
+    BAD_WORK = "BadWork"
+    STALE_WORK = "StaleWork"
+    QUEUE_FULL = "QueueFull"
+    BARRED = "Barred"
 
     @property
     def text(self) -> str:
@@ -79,6 +84,11 @@ _INVALID_TEXTS = {
     InvalidReason.EXHAUSTS_RESOURCES: "Transaction would exhaust the block limits",
     InvalidReason.BAD_CALL: "Transaction call is not expected",
     InvalidReason.UNSIGNED: "Could not find an unsigned validator for the unsigned transaction",
+    InvalidReason.ALREADY_JOINED: "The account is in the ring already, or waits to join it",
+    InvalidReason.BAD_WORK: "The work is not enough to join",
+    InvalidReason.STALE_WORK: "The work is for a block that is too old, or older than the account's last change",
+    InvalidReason.QUEUE_FULL: "Too many accounts wait to join",
+    InvalidReason.BARRED: "The account has contradicted itself and is barred",
 }
 
 
@@ -107,6 +117,7 @@ class BlockFault(StrEnum):
     BAD_SEAL = "BadSeal"
     WRONG_SLOT = "WrongSlot"
     WRONG_AUTHOR = "WrongAuthor"
+    BAD_WORK = "BadWork"
     EXTRINSICS_ROOT = "ExtrinsicsRootMismatch"
     STATE_ROOT = "StateRootMismatch"
 

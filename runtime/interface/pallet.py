@@ -43,6 +43,13 @@ class Hooks:
         """Return the index of the call that every block must contain once, unsigned, if there is one."""
         return None
 
+    def optional_inherents(self) -> tuple[int, ...]:
+        """Return the indices of the calls that a block may contain, unsigned, once each, behind the inherents.
+
+        Such a call has no sender who could be told of a failure: a block in which it fails is invalid.
+        """
+        return ()
+
 
 @dataclass(frozen=True, slots=True)
 class Pallet:

@@ -47,6 +47,11 @@ _WORDS = {
     InvalidReason.TOO_LONG: "ExhaustsResources",
     InvalidReason.BAD_SIGNER: "BadSigner",
     InvalidReason.UNSIGNED: "NoUnsignedValidator",
+    InvalidReason.ALREADY_JOINED: "Call",
+    InvalidReason.BAD_WORK: "Call",
+    InvalidReason.STALE_WORK: "Call",
+    InvalidReason.QUEUE_FULL: "Call",
+    InvalidReason.BARRED: "Call",
 }
 
 

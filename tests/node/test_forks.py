@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from node.chain import Imported, TooOld, UnknownParent
 from node.ring import seal, unsealed
+from pallets.finality.storage import WEIGHT
 from runtime.header import Block
 from runtime.interface.errors import InvalidBlock
 from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef
@@ -117,14 +118,14 @@ def test_a_block_without_its_parent_is_not_taken() -> None:
     assert not us.chain.knows(theirs[1].header.hash())
 
 
-def test_a_branch_from_below_what_can_be_undone_is_too_old() -> None:
+def test_what_is_not_final_can_be_undone_however_little_is_kept() -> None:
     us, they = RingNode(pruning=2), RingNode()
     for slot in range(1, 6):
         us.block(slot)
-    theirs = they.block(2)
-    with pytest.raises(TooOld) as caught:
-        us.take(theirs)
-    assert str(caught.value) == (f"block 1 (0x{theirs.header.hash().hex()}) leaves the best chain below block 3")
+    for slot in range(2, 9):
+        us.take(they.block(slot))
+    assert us.chain.snapshot.best == they.chain.snapshot.best
+    assert us.model.digest() == they.model.digest()
 
 
 def test_invalid_blocks_are_remembered_and_change_nothing() -> None:
@@ -174,24 +175,6 @@ def test_side_blocks_that_memory_has_dropped_are_executed_again(monkeypatch: pyt
     us.take(*theirs)
     assert us.chain.snapshot.best == they.chain.snapshot.best
     assert us.model.digest() == they.model.digest()
-
-
-def test_a_branch_that_the_floor_has_passed_is_too_old() -> None:
-    us, they = RingNode(pruning=4), RingNode()
-    first = us.block(1)
-    they.take(first)
-    theirs = [they.block(slot) for slot in (3, 4, 5, 6, 7, 8, 9, 10)]
-    for slot in (2, 5, 8):
-        us.block(slot)
-    us.take(*theirs[:3])
-    assert [side.number for side in us.chain.database.side_blocks()] == [2, 3, 4]
-    for slot in (11, 14):
-        us.block(slot)
-    # The floor is block 2 now: the first of their blocks is forgotten, the others lead nowhere.
-    for block in theirs[3:]:
-        with pytest.raises((TooOld, UnknownParent)):
-            us.take(block)
-    assert us.chain.snapshot.best.number == 6
 
 
 def test_headers_are_checked_before_their_bodies_are_here() -> None:
@@ -255,8 +238,7 @@ def test_whatever_the_order_all_end_with_one_head_and_one_model(
         for hearer in sorted(hearers - {who}):
             try_to_take(nodes[hearer], [made[-1]])
     if made:
-        longest = max(node.chain.snapshot.best.number for node in nodes)
-        winner = next(node for node in nodes if node.chain.snapshot.best.number == longest)
+        winner = max(nodes, key=lambda node: WEIGHT.get(node.chain.snapshot.state))
         made.append(winner.block(winner.slot + 3))
     fresh = RingNode()
     for node in [*nodes, fresh]:

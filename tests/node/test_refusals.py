@@ -16,6 +16,11 @@ TEXTS = {
     InvalidReason.EXHAUSTS_RESOURCES: "Transaction would exhaust the block limits",
     InvalidReason.BAD_CALL: "Transaction call is not expected",
     InvalidReason.UNSIGNED: "Could not find an unsigned validator for the unsigned transaction",
+    InvalidReason.ALREADY_JOINED: "The account is in the ring already, or waits to join it",
+    InvalidReason.BAD_WORK: "The work is not enough to join",
+    InvalidReason.STALE_WORK: "The work is for a block that is too old, or older than the account's last change",
+    InvalidReason.QUEUE_FULL: "Too many accounts wait to join",
+    InvalidReason.BARRED: "The account has contradicted itself and is barred",
 }
 
 

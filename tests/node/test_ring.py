@@ -14,9 +14,9 @@ from nacl.signing import SigningKey
 from node.ring import (
     MAX_SLOTS_AHEAD,
     Claim,
+    check_author,
     check_seal,
     check_turn,
-    check_turn_after,
     claim_digest,
     following_claim,
     read_claim,
@@ -27,6 +27,7 @@ from node.ring import (
     unsealed,
     wait_for_slot,
 )
+from pallets.producers.config import Rules
 from runtime.crypto import KeyPair, Scheme
 from runtime.header import DigestItem, DigestKind, Header
 from runtime.interface.errors import BlockFault, InvalidBlock
@@ -64,7 +65,7 @@ def test_a_good_header_of_the_vectors(vector: dict[str, Any]) -> None:
     header = Header.decode(from_hex(vector["header_scale"]))
     claim = Claim(Slot(int(vector["slot"])), AccountId(from_hex(vector["author"])))
     assert check_seal(header, VECTOR_GENESIS) == claim
-    check_turn_after(claim, RING, PARENT_SLOT)
+    check_turn(claim, RING, PARENT_SLOT)
     assert to_hex(header.hash()) == vector["hash"]
     assert to_hex(unsealed(header).encode()) == vector["unsealed_scale"]
     assert to_hex(unsealed(header).hash()) == vector["unsealed_hash"]
@@ -94,7 +95,7 @@ def test_a_good_header_is_made_from_its_parts_by_libraries_alone(vector: dict[st
 def test_a_bad_header_of_the_vectors(vector: dict[str, Any]) -> None:
     header = Header.decode(from_hex(vector["header_scale"]))
     with pytest.raises(InvalidBlock) as caught:
-        check_turn_after(check_seal(header, VECTOR_GENESIS), RING, PARENT_SLOT)
+        check_turn(check_seal(header, VECTOR_GENESIS), RING, PARENT_SLOT)
     assert caught.value.fault.value == vector["fault"]
 
 
@@ -126,7 +127,7 @@ def test_what_was_sealed_is_good(slot: int, consensus: list[bytes], genesis: Has
 
 def test_the_genesis_header_has_neither_claim_nor_seal() -> None:
     header = Header(ZERO_HASH, BlockNumber(0), ZERO_HASH, ZERO_HASH)
-    message = "the pre-runtime items of the digest must be one rrbn and then one pow_"
+    message = "the pre-runtime items of the digest must be one rrbn, then one pow_, then at most one work"
     assert fault(header) == (BlockFault.BAD_CLAIM, message)
     assert unsealed(header) is header
 
@@ -192,18 +193,18 @@ def test_blocks_of_a_ring_have_good_headers() -> None:
         header = chain.extend(slot).header
         claim = check_seal(header, chain.genesis)
         assert claim == Claim(Slot(slot), MEMBERS[slot % 3])
-        check_turn(claim, parent)
+        check_author(claim, parent, header.parent_hash, chain.genesis, Rules())
         with pytest.raises(
             InvalidBlock, match=f"^WrongSlot: slot {slot} does not come after the parent's slot {slot}$"
         ):
-            check_turn(claim, chain.state)
+            check_author(claim, chain.state, header.parent_hash, chain.genesis, Rules())
 
 
 def test_a_turn_is_checked_against_the_ring_of_the_parents_state() -> None:
     chain = RingChain()
     chain.extend(4)
     with pytest.raises(InvalidBlock) as caught:
-        check_turn(Claim(Slot(6), BOB.public), chain.state)
+        check_author(Claim(Slot(6), BOB.public), chain.state, chain.head.hash, chain.genesis, Rules())
     message = f"slot 6 is the turn of {to_hex(ALICE.public)}, not of {to_hex(BOB.public)}"
     assert (caught.value.fault, caught.value.detail) == (BlockFault.WRONG_AUTHOR, message)
 
@@ -213,7 +214,7 @@ def test_the_claim_of_the_following_slot_begins_a_block_on_trial() -> None:
     chain.extend(4)
     claim = following_claim(chain.state)
     assert claim == Claim(Slot(5), MEMBERS[2])
-    check_turn(claim, chain.state)
+    check_author(claim, chain.state, chain.head.hash, chain.genesis, Rules())
     chain.runtime.open_block(chain.state, chain.head, chain.view, claim_digest(claim.slot, claim.author))
 
 

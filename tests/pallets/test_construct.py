@@ -15,6 +15,7 @@ from runtime.interface.errors import InvalidReason, InvalidTransaction
 from runtime.interface.weights import MICROSECOND
 from runtime.trie import StateVersion, Trie
 from tests.support.events import all_events
+from tests.support.ring_chain import RingChain
 from tests.support.small_chain import (
     LIKES,
     PAIRS,
@@ -144,20 +145,28 @@ def test_the_pallets_have_their_places() -> None:
         (0, "System"),
         (3, "Timestamp"),
         (5, "Producers"),
+        (6, "Finality"),
         (8, "MatrixFactorization"),
     ]
     assert runtime.inherents == {b"\x03\x00"}
+    assert runtime.optional_inherents == set(), "there are no votes where there is no ring"
+    assert RingChain().runtime.optional_inherents == {b"\x05\x02", b"\x06\x00", b"\x06\x01"}
     calls = {key: f"{pallet.name}.{call.name}" for key, (pallet, call) in sorted(runtime.calls.items())}
     assert calls == {
         (0, 0): "System.remark",
         (3, 0): "Timestamp.set",
+        (5, 0): "Producers.join",
+        (5, 1): "Producers.leave",
+        (5, 2): "Producers.report_equivocation",
+        (6, 0): "Finality.cast_votes",
+        (6, 1): "Finality.report_contradiction",
         (8, 0): "MatrixFactorization.submit_rating",
         (8, 1): "MatrixFactorization.get_prediction",
         (8, 2): "MatrixFactorization.retract_rating",
         (8, 3): "MatrixFactorization.register_item",
         (8, 4): "MatrixFactorization.submit_ratings",
     }
-    assert [error.name for _, error in sorted(runtime.errors.items())] == [
+    assert [error.name for (pallet, _), error in sorted(runtime.errors.items()) if pallet == 8] == [
         "ItemDoesNotExist",
         "RatingOutOfRange",
         "NotRated",

@@ -80,6 +80,7 @@ class FakeNode:
     """Everything that `rpc.service.NodeService` asks for."""
 
     def __init__(self) -> None:
+        self.join_terms: JsonObject | None = {"work": 16, "age": 256}
         self.blocks: dict[Hash, Block] = {}
         self.states: dict[Hash, dict[bytes, bytes]] = {}
         self.changes: dict[Hash, list[bytes]] = {}
@@ -293,6 +294,11 @@ class FakeNode:
         if item >= ITEMS:
             raise unknown_item(item)
         return blake2b_256(f"{suri} {item} {rating}".encode())
+
+    # RingReads
+
+    def ring_status(self) -> JsonObject:
+        return {"ring": ["5Alice"], "turn": "5Alice", "join": self.join_terms}
 
     # ModelReads
 

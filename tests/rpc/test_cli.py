@@ -20,6 +20,7 @@ from runtime.crypto import Scheme
 from runtime.extrinsic import Extrinsic, extrinsic_hash
 from runtime.keys import key_pair_from_uri, ss58_encode
 from runtime.primitives import to_hex
+from runtime.work import is_enough, join_prefix, work_digest
 from tests.rpc.fake_chain import LIKES, FakeChain
 
 pytestmark = pytest.mark.full
@@ -293,6 +294,38 @@ def test_no_node(chain: FakeChain) -> None:
         "data": None,
     }
     chain.start()
+
+
+# The ring
+
+RING_STATUS = {"ring": [ALICE_ADDRESS], "join": {"work": 64, "age": 256}}
+
+
+def test_join_finds_the_work_and_sends_it(chain: FakeChain) -> None:
+    chain.overrides["ring_status"] = lambda: RING_STATUS
+    for _ in range(20):
+        chain.make_block()
+    told = run_json(chain, "join", "--suri", "//Alice", "--no-wait")
+    assert told == {"extrinsicHash": to_hex(extrinsic_hash(chain.submitted[-1]))}
+    call = Extrinsic.decode(chain.submitted[-1]).call
+    assert call[:2] == b"\x05\x00"
+    number, nonce = int.from_bytes(call[2:6], "little"), int.from_bytes(call[6:14], "little")
+    assert number == 4, "a block that is likely to stay"
+    prefix = join_prefix(chain.genesis, chain.headers[number].hash(), ALICE.public)
+    assert is_enough(work_digest(prefix, nonce), 64)
+    assert not any(is_enough(work_digest(prefix, other), 64) for other in range(nonce))
+
+
+def test_join_needs_a_ring_and_an_ed25519_key(chain: FakeChain) -> None:
+    chain.overrides["ring_status"] = lambda: RING_STATUS | {"join": None}
+    message = "this chain is not sealed by a ring: there is none to join"
+    assert failure(chain, "join") == {"reason": "InvalidArgument", "message": message, "data": None}
+    assert failure(chain, "join", "--scheme", "sr25519")["message"] == "producers sign with ed25519"
+
+
+def test_leave_is_a_transaction(chain: FakeChain) -> None:
+    assert run(chain, "leave", "--no-wait").stdout.startswith("sent 0x")
+    assert signed_by(chain) == (ALICE.public, Scheme.ED25519, b"\x05\x01")
 
 
 # Reads

@@ -40,7 +40,10 @@ from tests.support.toy_pallet import (
     ENDED,
     FAIL,
     FINISHED,
+    GATED,
     NO_LUCK,
+    OPTIONAL,
+    OTHER_OPTIONAL,
     REFUSE,
     STARTED,
     SUCCEED,
@@ -656,6 +659,90 @@ def test_an_inherent_that_fails_spoils_its_block() -> None:
         BlockFault.BAD_EXTRINSIC,
         "inherent failed: NoLuck",
     )
+
+
+# Optional inherents
+
+
+def bare(index: int, value: int) -> bytes:
+    return Extrinsic(None, toy_call(index, value)).encode()
+
+
+def test_a_block_has_optional_inherents_or_not_right_behind_its_inherents(chain: ToyChain) -> None:
+    raw = chain.sign(ALICE, toy_call(SUCCEED, 1))
+    block = chain.build(bare(OPTIONAL, 5), bare(OTHER_OPTIONAL, 6), raw).block
+    outcome = chain.execute(block)
+    assert outcome.errors == (None, None, None, None)
+    assert TOTAL.get(chain.state.changed(outcome.changes)) == 1_012
+    for others in ((), (bare(OPTIONAL, 5),), (bare(OTHER_OPTIONAL, 5),), (bare(OTHER_OPTIONAL, 5), bare(OPTIONAL, 6))):
+        built = chain.build(*others, raw).block
+        assert chain.execute(built).block == built
+
+
+def test_an_optional_inherent_has_its_place_and_stands_once(chain: ToyChain) -> None:
+    raw = chain.sign(ALICE, toy_call(SUCCEED, 1))
+    block = chain.build(raw).block
+    time, five = block.extrinsics[0], bare(OPTIONAL, 5)
+    early = BlockFault.INHERENT_MISPLACED, "an optional inherent stands before the inherents"
+    late = BlockFault.INHERENT_MISPLACED, "an optional inherent stands twice or behind transactions"
+    assert fault(chain, with_body(block, (five, time))) == early
+    assert fault(chain, with_body(block, (time, five, five))) == late
+    assert fault(chain, with_body(block, (time, five, bare(OTHER_OPTIONAL, 1), bare(OPTIONAL, 6)))) == late
+    assert fault(chain, with_body(block, (time, raw, five))) == late
+
+
+def test_an_optional_inherent_that_fails_may_not_be_in_a_block(chain: ToyChain) -> None:
+    bad = bare(OPTIONAL, 13)
+    execution = chain.open()
+    execution.apply_inherents({"milliseconds": 1})
+    with pytest.raises(InvalidTransaction, match=r"^Toy\.optional failed: NoLuck$") as caught:
+        execution.apply(chain.runtime.prepare(bad))
+    assert caught.value.reason is InvalidReason.BAD_CALL
+    built = execution.finalize(chain.trie).block
+    assert built == chain.build().block, "an author leaves it out, and it leaves nothing behind"
+    message = "extrinsic 1: Toy.optional failed: NoLuck"
+    assert fault(chain, with_body(built, (*built.extrinsics, bad))) == (BlockFault.BAD_EXTRINSIC, message)
+
+
+def test_optional_inherents_take_no_room(chain: ToyChain) -> None:
+    execution = chain.open()
+    execution.apply_inherents({"milliseconds": 1})
+    execution.apply(chain.runtime.prepare(bare(OPTIONAL, 5)))
+    execution.apply(chain.runtime.prepare(chain.sign(ALICE, toy_call(SUCCEED, 1))))
+    assert execution.extrinsics == 3
+
+
+def test_nobody_hands_in_an_optional_inherent(chain: ToyChain) -> None:
+    with pytest.raises(InvalidTransaction) as caught:
+        chain.validator().validate(chain.runtime.prepare(bare(OPTIONAL, 5)))
+    assert caught.value.reason is InvalidReason.UNSIGNED
+
+
+# Calls that do not admit everybody
+
+
+def test_a_call_that_is_not_admitted_may_not_be_in_a_block_nor_in_a_pool(chain: ToyChain) -> None:
+    message = f"{ALICE.public.hex()[:4]} adds 1000 to as much"
+    refused = chain.runtime.prepare(chain.sign(ALICE, toy_call(GATED, 1_000)))
+    with pytest.raises(InvalidTransaction, match=f"^{message}$"):
+        chain.validator().validate(refused)
+    execution = chain.open()
+    execution.apply_inherents({"milliseconds": 1})
+    with pytest.raises(InvalidTransaction, match=f"^{message}$"):
+        execution.apply(refused)
+    good = chain.sign(ALICE, toy_call(GATED, 1))
+    execution.apply(chain.runtime.prepare(good))
+    block = execution.finalize(chain.trie).block
+    assert block == chain.build(good).block, "the refused one has not even counted the nonce"
+    time = block.extrinsics[0]
+    assert fault(chain, with_body(block, (time, refused.raw))) == (BlockFault.BAD_EXTRINSIC, f"extrinsic 1: {message}")
+
+
+def test_the_state_of_a_block_under_way_is_seen_by_its_author(chain: ToyChain) -> None:
+    execution = chain.open()
+    execution.apply_inherents({"milliseconds": 1})
+    execution.apply(chain.runtime.prepare(bare(OPTIONAL, 5)))
+    assert TOTAL.get(execution.state) == 1_005
 
 
 def test_time_goes_forward(chain: ToyChain) -> None:

@@ -38,6 +38,11 @@ class Disk:
             self._handle = None
             self._kept = [self._rng.choice(self._kept)]
 
+    def lose(self) -> None:
+        """Forgets everything, between two lives."""
+        assert self._handle is None, "the disk is in use"
+        self._kept = [MemoryStore().snapshot()]
+
     def crash_at(self, writes: int, crash: Callable[[], None]) -> None:
         """Has `crash` called in the middle of the so manieth write from now: it is done, but nobody knows."""
         if self._handle is not None:

@@ -72,19 +72,22 @@ class SimulatedNode:
 
     async def run(self, network: Network) -> None:
         self.inbox = Inbox(trio.lowlevel.current_trio_token())
-        member = self.index < len(self.spec.ring)
         self.node = Node(
             chain=self.chain,
             pool=self.pool,
             inbox=self.inbox,
             executor=InlineExecutor(),
             notify=self._notify,
-            producer=MEMBERS[self.index] if member else None,
+            producer=self.key(),
             block_time=SLOT / 1_000,
             clock=self.world.clock(self.index),
             network=network,
         )
         await self.node.run()
+
+    def key(self) -> KeyPair | None:
+        """Who makes blocks here: a member of the first ring."""
+        return MEMBERS[self.index] if self.index < len(self.spec.ring) else None
 
     def _notify(self, event: NodeEvent) -> None:
         if isinstance(event, BlockImported):

@@ -5,15 +5,21 @@ from dataclasses import dataclass, field, replace
 from node.chain import Chain, NewHead
 from node.chain_spec import ChainSpec, load_spec
 from node.ring import slot_start, turn_of
+from pallets.finality.calls import votes_call
+from pallets.finality.checkpoints import open_ballot
+from pallets.finality.storage import OPEN
+from pallets.finality.votes import CheckpointId
 from pallets.matrix_factorization.view import ReadModel
 from pallets.producers.storage import BLOCK_SLOT, RING
 from runtime.crypto import KeyPair
 from runtime.extrinsic import IMMORTAL, sign_extrinsic
 from runtime.header import Block
+from runtime.interface.state import StateReader
 from runtime.primitives import Hash, Nonce, Slot
 from storage.memory import MemoryStore
 from tests.support.node_chain import SMALL
 from tests.support.small_chain import PAIRS
+from tests.support.voting_chain import signed_vote
 
 MEMBERS = ("Alice", "Bob", "Charlie")
 GENESIS_SLOT = 1_000
@@ -38,6 +44,7 @@ class RingNode:
 
     spec: ChainSpec = field(default_factory=ring_spec)
     pruning: int | None = 64
+    voters: tuple[str, ...] = ()
     store: MemoryStore = field(default_factory=MemoryStore)
     chain: Chain = field(init=False)
 
@@ -78,6 +85,7 @@ class RingNode:
         absolute = Slot(GENESIS_SLOT + slot)
         author = turn_of(RING.get(self.chain.database.state_at(self.head)), absolute)
         template = self.chain.consensus.template(BY_ACCOUNT[author], slot_start(absolute, self.spec.slot_duration) + 17)
+        template = replace(template, calls=self.votes)
         ahead: dict[str, int] = {}
         valid = []
         for name, call in calls:
@@ -87,6 +95,19 @@ class RingNode:
         built = self.chain.build(valid, template)
         assert built.refused == ()
         return built.head
+
+    def votes(self, state: StateReader) -> list[bytes]:
+        """Return the call with all votes of `voters` that the next block may include."""
+        found = []
+        for epoch, checkpoint in OPEN.items(state):
+            ballot = open_ballot(state, epoch, self.spec.rules)
+            assert ballot is not None
+            for name in self.voters:
+                target = CheckpointId(epoch, checkpoint.hash)
+                vote = signed_vote(name, checkpoint.source, target, self.chain.genesis)
+                if ballot.find_fault(vote) is None:
+                    found.append(vote)
+        return [votes_call(sorted(found, key=lambda vote: vote.order))] if found else []
 
     def take(self, *blocks: Block) -> None:
         for block in blocks:

@@ -15,11 +15,12 @@ from runtime.interface.origin import Origin, ensure_signed
 from runtime.interface.pallet import Hooks, Pallet
 from runtime.interface.storage import StateWriter, StorageValue
 from runtime.interface.weights import BlockLimits
+from runtime.primitives import AccountId
 from runtime.scale import U32, Field
 
 PALLET, INDEX = "Toy", 200
 
-SUCCEED, FAIL, REFUSE, DOUBLE_INHERENT = 0, 1, 2, 3
+SUCCEED, FAIL, REFUSE, DOUBLE_INHERENT, OPTIONAL, OTHER_OPTIONAL, GATED = range(7)
 
 TOTAL = StorageValue(PALLET, "Total", U32, "What the calls have added up.", default=0)
 ENDED = StorageValue(PALLET, "Ended", U32, "What was counted in the last block.", default=0)
@@ -64,6 +65,11 @@ def _refuse(context: Context, origin: Origin, value: int) -> None:
     raise InvalidTransaction(InvalidReason.EXHAUSTS_RESOURCES)
 
 
+def _admit(context: Context, account: AccountId, value: int) -> None:
+    if value == TOTAL.get(context.state):
+        raise InvalidTransaction(InvalidReason.BAD_CALL, f"{account.hex()[:4]} adds {value} to as much")
+
+
 def _inherent(context: Context, _origin: Origin, value: int) -> None:
     _write(context, value)
     if value == 13:
@@ -93,6 +99,9 @@ class ToyHooks(Hooks):
     def inherent_call(self) -> int | None:
         return DOUBLE_INHERENT if self._has_inherent else None
 
+    def optional_inherents(self) -> tuple[int, ...]:
+        return (OPTIONAL, OTHER_OPTIONAL)
+
 
 def toy_runtime(limits: BlockLimits, *, has_inherent: bool = False) -> Runtime:
     """System, Timestamp and the toy."""
@@ -107,6 +116,9 @@ def toy_runtime(limits: BlockLimits, *, has_inherent: bool = False) -> Runtime:
             Call(FAIL, "fail", value, _fail, lambda value: value, "Add, then fail."),
             Call(REFUSE, "refuse", value, _refuse, lambda value: value, "Add, then turn out to be unfit."),
             Call(DOUBLE_INHERENT, "inherent", value, _inherent, lambda value: 0, "Add; 13 fails."),
+            Call(OPTIONAL, "optional", value, _inherent, lambda value: 10**12, "Add; 13 fails."),
+            Call(OTHER_OPTIONAL, "other_optional", value, _inherent, lambda value: 0, "Add; 13 fails."),
+            Call(GATED, "gated", value, _succeed, lambda value: value, "Add, but never to as much.", admit=_admit),
         ),
         events=(ADDED, STARTED, FINISHED),
         errors=(NO_LUCK,),

@@ -11,8 +11,8 @@ from runtime.primitives import AccountId, Slot
 from runtime.scale import ScaleError
 
 AUTHOR = AccountId(bytes(range(32)))
-RING_ITEM, AUTHOR_ITEM = claim_digest(Slot(7), AUTHOR)
-ORDER = "the pre-runtime items of the digest must be one rrbn and then one pow_"
+RING_ITEM, AUTHOR_ITEM, WORK_ITEM = claim_digest(Slot(7), AUTHOR, 258)
+ORDER = "the pre-runtime items of the digest must be one rrbn, then one pow_, then at most one work"
 
 
 def pre_runtime(engine: bytes, payload: bytes) -> DigestItem:
@@ -30,6 +30,17 @@ def test_a_claim_is_a_slot_and_an_author_each_under_its_engine() -> None:
 def test_a_claim_that_was_written_is_read(slot: int, author: bytes) -> None:
     claim = Claim(Slot(slot), AccountId(author))
     assert read_claim_digest(claim_digest(claim.slot, claim.author)) == claim
+
+
+@given(st.integers(0, 2**64 - 1))
+def test_a_claim_to_an_open_slot_has_a_nonce(nonce: int) -> None:
+    digest = claim_digest(Slot(7), AUTHOR, nonce)
+    assert [item.engine for item in digest] == [b"rrbn", b"pow_", b"work"]
+    assert digest[2].payload == nonce.to_bytes(8, "little")
+    claim = read_claim_digest(digest)
+    assert claim == Claim(Slot(7), AUTHOR, nonce)
+    assert claim.is_open
+    assert not read_claim_digest(digest[:2]).is_open
 
 
 def test_a_slot_has_64_bits() -> None:
@@ -58,6 +69,10 @@ def test_what_execution_puts_into_a_digest_is_no_part_of_the_claim() -> None:
         ((pre_runtime(b"rrbn", bytes(9)), AUTHOR_ITEM), "a slot has 8 bytes, this one has 9"),
         ((RING_ITEM, pre_runtime(b"pow_", bytes(31))), "an author has 32 bytes, this one has 31"),
         ((RING_ITEM, pre_runtime(b"pow_", bytes(33))), "an author has 32 bytes, this one has 33"),
+        ((RING_ITEM, AUTHOR_ITEM, pre_runtime(b"work", bytes(7))), "a nonce has 8 bytes, this one has 7"),
+        ((RING_ITEM, AUTHOR_ITEM, pre_runtime(b"work", bytes(9))), "a nonce has 8 bytes, this one has 9"),
+        ((RING_ITEM, AUTHOR_ITEM, WORK_ITEM, WORK_ITEM), ORDER),
+        ((RING_ITEM, WORK_ITEM, AUTHOR_ITEM), ORDER),
     ],
 )
 def test_any_other_digest_is_no_claim(digest: tuple[DigestItem, ...], message: str) -> None:

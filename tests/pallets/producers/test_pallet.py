@@ -12,8 +12,23 @@ A, B = (AccountId(bytes([number]) * 32) for number in (1, 2))
 
 def test_the_pallet_has_its_place_and_its_constant() -> None:
     pallet = producers_pallet(Config(1_500, (A,)), genesis_time=0)
-    assert (pallet.name, pallet.index, pallet.calls, pallet.events, pallet.errors) == ("Producers", 5, (), (), ())
-    assert [(constant.name, constant.value) for constant in pallet.constants] == [("SlotDuration", 1_500)]
+    assert (pallet.name, pallet.index) == ("Producers", 5)
+    assert [(call.index, call.name) for call in pallet.calls] == [(0, "join"), (1, "leave"), (2, "report_equivocation")]
+    assert {constant.name: constant.value for constant in pallet.constants} == {
+        "SlotDuration": 1_500,
+        "EpochSlots": 10,
+        "MissedTurns": 3,
+        "LeakCheckpoints": 1_080,
+        "LapseCheckpoints": 540,
+        "ForgiveCheckpoints": 90,
+        "ProbationEpochs": 180,
+        "BarEpochs": 1_080,
+        "ReturnEpochs": 256,
+        "JoinWork": 72_000_000,
+        "JoinAge": 256,
+        "JoinShare": 64,
+        "JoinQueue": 256,
+    }
 
 
 def test_storage_keys_and_values_are_written_down() -> None:

@@ -1,0 +1,1 @@
+"""Pallet Finality: which part of history is there to stay."""

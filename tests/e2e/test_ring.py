@@ -1,0 +1,90 @@
+"""A ring of real processes: history becomes final, a newcomer joins by its work, and the founder leaves."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from runtime.crypto import Scheme
+from runtime.keys import key_pair_from_uri, ss58_encode
+from tests.support.processes import NodeProcess, Nodes
+
+pytestmark = pytest.mark.full
+
+SLOT_MS: Final = 300
+EPOCH_SLOTS: Final = 4
+PATIENCE: Final = 60.0
+_REACHED: Final = re.compile(r"peers reach this node at .*?(/ip4/127\.0\.0\.1/\S+)")
+
+ALICE, BOB = (ss58_encode(key_pair_from_uri(uri, Scheme.ED25519).public) for uri in ("//Alice", "//Bob"))
+
+
+def spec_file(directory: Path) -> Path:
+    """A chain of Alice's with short rules, which begins anew."""
+    spec = json.loads((Path(__file__).parent / "hurried.json").read_text())
+    spec |= {"id": "hurried-ring", "slotDurationMs": SLOT_MS}
+    spec["consensus"] = {
+        "epochSlots": EPOCH_SLOTS,
+        "leakCheckpoints": 60,
+        "lapseCheckpoints": 30,
+        "forgiveCheckpoints": 10,
+        "probationEpochs": 1,
+        "barEpochs": 60,
+        "joinWork": 100_000,
+        "joinShare": 1,
+    }
+    path = directory / "ring.json"
+    path.write_text(json.dumps(spec))
+    return path
+
+
+def status(node: NodeProcess) -> dict[str, Any]:
+    with node.client() as client:
+        found: dict[str, Any] = client.call("ring_status")
+        return found
+
+
+def until(node: NodeProcess, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Wait until something holds of a node's ring."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds(found := status(node)):
+        assert time.monotonic() < deadline, f"{found}\n{node.log}"
+        node.command.err.tick()
+    return found
+
+
+def test_a_newcomer_joins_and_the_founder_leaves(nodes: Nodes, tmp_path: Path) -> None:
+    spec = spec_file(tmp_path)
+    own = ("--chain", spec, "--producer", "--no-mdns", "--port", 0)
+    alice = nodes.start(*own, "--alice", "--base-path", tmp_path / "alice")
+    found = _REACHED.search(alice.log)
+    assert found is not None, alice.log
+    bob = nodes.start(*own, "--suri", "//Bob", "--base-path", tmp_path / "bob", "--bootnodes", found[1])
+
+    # One voter makes history final alone, after it has listened for two epochs.
+    begun = until(bob, lambda now: now["finalized"] is not None and now["finalized"]["number"] > 0)
+    assert (begun["ring"], begun["voters"], begun["nextVoters"], begun["queue"]) == ([ALICE], [ALICE], [], [])
+    assert begun["turn"] == ALICE
+    assert begun["join"] == {"work": 100_000, "age": 256}
+    behind = begun["block"]["number"] - begun["finalized"]["number"]
+    assert behind <= 3 * EPOCH_SLOTS, "final within three epochs"
+
+    told = bob.user.text("join", "--suri", "//Bob")
+    assert told.startswith("waits to join the ring: block ")
+    assert f"Producers.JoinQueued account={BOB}" in told
+    assert "already" in bob.user.complaint("join", "--suri", "//Bob")
+    both = until(alice, lambda now: set(now["voters"]) == {ALICE, BOB})
+    assert both["ring"] == [ALICE, BOB], "founders come first"
+    final = both["finalized"]["number"]
+    until(alice, lambda now: now["finalized"]["number"] > final)
+
+    told = alice.user.text("leave", "--suri", "//Alice")
+    assert told.startswith("leaves the ring with the next epoch: block ")
+    alone = until(bob, lambda now: (now["ring"], now["voters"], now["nextVoters"]) == ([BOB], [BOB], []))
+    alice.stop()
+    until(bob, lambda now: now["finalized"]["number"] > alone["block"]["number"])
+    assert bob.user.complaint("leave", "--suri", "//Alice").startswith("mfchain: AlreadyLeaving: ")
