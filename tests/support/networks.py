@@ -32,7 +32,8 @@ _PLAIN_LINES: Final = re.compile(
     r"|stopping on SIG.*)"
     r"|node\.sync\.handler: peer \w+(, best block \d+| is gone); \d+ peers?"
     r"|node\.sync\.catch_up: (catching up: |caught up to ).*"
-    r"|node\.head_follower: (block \d+ 0x\w{8}: .*|another branch is better: .*)"
+    r"|node\.head_follower: (block \d+ 0x\w{8}(: .*| is final)|another branch is better: .*)"
+    r"|node\.voter: no vote: .*"
     r"|node\.node: no block in this slot: .*)"
 )
 _BLOCK_LINE: Final = re.compile(r"head_follower: block (\d+) (0x\w{8}): ")
@@ -41,7 +42,10 @@ _BLOCK_LINE: Final = re.compile(r"head_follower: block (\d+) (0x\w{8}): ")
 def ring_spec(directory: Path, slot: int, base: str | Path = "local", members: Sequence[str] = RING) -> Path:
     """Write the specification of a ring of development accounts; slots in milliseconds."""
     ring = tuple(key_pair_from_uri(f"//{name.capitalize()}", Scheme.ED25519).public for name in members)
-    spec = replace(load_spec(str(base)), name="Network of a test", id="network", ring=ring, slot_duration=slot)
+    spec = load_spec(str(base))
+    # Who is cut off for a moment keeps its turns, so that it can take ratings on its own in the next test too.
+    rules = replace(spec.rules, missed_turns=1_000)
+    spec = replace(spec, name="Network of a test", id="network", ring=ring, slot_duration=slot, rules=rules)
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "network.json"
     path.write_bytes(render(spec))
