@@ -98,10 +98,14 @@ ZONES: Final = _of(
         ),
         (
             "a re-rating records the old value",
-            '            self._remember(position)\n            self._entries["rating"]',
-            '            self._entries["rating"]',
+            "            self._remember(position)\n            self._ratings[position]",
+            "            self._ratings[position]",
         ),
-        ("a retraction records the old value", "        self._remember(position)\n        hole", "        hole"),
+        (
+            "a retraction records the old value",
+            "        self._remember(position)\n        self._found",
+            "        self._found",
+        ),
         ("only zones that hold the entry record it", "if position < zone.mark and not", "if not"),
         ("the first old value stays", 'and not np.any(zone.old["item"] == entry["item"])', "and True"),
         ("a hole is filled from the end of its zone", "self._entries[hole] = self._entries[zone.mark - 1]", "pass"),

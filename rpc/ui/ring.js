@@ -14,11 +14,12 @@ export class Ring {
     this.picture = s("svg", { class: "ring", viewBox: `0 0 ${SIZE} ${SIZE}`, role: "img" });
     this.turn = h("p", { class: "ring-turn" });
     this.list = h("ul", { class: "ring-list" });
+    this.note = h("p", { class: "note" });
     this.element = h(
       "section",
       { class: "panel ring-panel", "aria-labelledby": "ring-heading", hidden: true },
       h("h2", { id: "ring-heading" }, t.watch.ring),
-      h("div", { class: "ring-row" }, this.picture, h("div", {}, this.turn, this.list)),
+      h("div", { class: "ring-row" }, this.picture, h("div", {}, this.turn, this.list, this.note)),
     );
   }
 
@@ -28,12 +29,17 @@ export class Ring {
       return;
     }
     const status = await this.chain.call("ring_status");
-    const members = status.ring ?? [];
-    this.element.hidden = members.length === 0;
-    this.draw(members, normal(status, members));
+    // A chain without a ring says so with an empty one.
+    this.element.hidden = status.ring.length === 0;
+    if (!this.element.hidden) {
+      this.draw(status);
+    }
   }
 
-  draw(members, { turn, voters, missed, slot }) {
+  draw({ ring: members, turn, slot, epoch, justified, finalized, queue, ...status }) {
+    const voters = new Set(status.voters);
+    const missed = new Map(Object.entries(status.missed));
+    say(this.note, [t.watch.finality(epoch, justified.epoch, finalized.epoch), t.watch.queue(queue.length)].join(" "));
     const points = members.map((member, index) => {
       const angle = (2 * Math.PI * index) / members.length - Math.PI / 2;
       const isTurn = member === turn;
@@ -79,29 +85,4 @@ export class Ring {
       show(this.list, rows);
     }
   }
-}
-
-/** The members' names from whatever form they come in: accounts, or places in the ring. */
-function normal(status, members) {
-  const account = (one) => (typeof one === "number" ? members[one] : (one?.account ?? one ?? null));
-  const missed = new Map();
-  if (Array.isArray(status.missed)) {
-    status.missed.forEach((one, index) => {
-      if (typeof one === "number") {
-        missed.set(members[index], one);
-      } else {
-        missed.set(account(one), one.count ?? one.missed ?? 1);
-      }
-    });
-  } else {
-    for (const [member, count] of Object.entries(status.missed ?? {})) {
-      missed.set(member, count);
-    }
-  }
-  return {
-    turn: account(status.turn),
-    voters: new Set((status.voters ?? []).map(account)),
-    missed,
-    slot: status.slot ?? null,
-  };
 }

@@ -234,7 +234,10 @@ export const t = {
     item: (number) => `item ${number}`,
 
     ring: "Ring of producers",
-    turn: (name) => `${name} has the turn`,
+    turn: (name) => `${name} has the next turn`,
+    finality: (epoch, justified, finalized) =>
+      `Epoch ${whole(epoch)}: justified ${whole(justified)}, final ${whole(finalized)}.`,
+    queue: (count) => (count === 0 ? "" : `${some(count, "account waits", "accounts wait")} to join.`),
     slot: (number) => `slot ${whole(number)}`,
     missed: (count) => `missed ${some(count, "turn", "turns")}`,
     voter: "votes on finality",

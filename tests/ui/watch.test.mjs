@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import { ALICE, card, openTab, openWindow, startNode, until, waitForText } from "./support.mjs";
+import { ALICE, DAVE, card, openTab, openWindow, startNode, until, waitForText } from "./support.mjs";
 
 const TASTES = [
   ["//Alice", [0, 1, 5, 10]],
@@ -149,20 +149,28 @@ test("no ring is shown where there is none, and a ring where there is one", asyn
   await plain.locator(".block").first().waitFor();
   assert.ok(await plain.getByRole("heading", { name: "Ring of producers" }).isHidden());
 
-  const status = {
-    ring: [ALICE, "5GoNkf6WdbxCFnPdAnYYQyCjAKPJgLNxXwPjwTh6DGg6gN3E"],
-    voters: [ALICE],
-    slot: 41,
-    turn: ALICE,
-    missed: { "5GoNkf6WdbxCFnPdAnYYQyCjAKPJgLNxXwPjwTh6DGg6gN3E": 2 },
-  };
   const page = await openTab((await openWindow(node.url)).context(), new URL("#watch", node.url).href, (tab) =>
-    answer(tab, "ring_status", status),
+    answer(tab, "ring_status", RING),
   );
-  await page.getByText("Alice has the turn").waitFor();
-  await page.getByText("missed 2 turns").waitFor();
+  await page.getByText("Alice has the next turn").waitFor();
+  await page.getByText("Epoch 4: justified 3, final 2. 1 account waits to join.").waitFor();
+  const members = page.locator(".ring-list li");
+  assert.deepEqual(await members.allTextContents(), ["Alicevotes on finality", "Davemissed 2 turns"]);
   await page.getByRole("img", { name: "2 producers take turns" }).waitFor();
 });
+
+const RING = {
+  ring: [ALICE, DAVE],
+  voters: [ALICE],
+  nextVoters: [],
+  queue: ["5GoNkf6WdbxCFnPdAnYYQyCjAKPJgLNxXwPjwTh6DGg6gN3E"],
+  slot: 41,
+  epoch: 4,
+  turn: ALICE,
+  missed: { [DAVE]: 2 },
+  justified: { epoch: 3, number: 30, hash: `0x${"33".repeat(32)}` },
+  finalized: { epoch: 2, number: 20, hash: `0x${"22".repeat(32)}` },
+};
 
 /** Answer one more method than the node does. */
 function answer(page, method, result) {
