@@ -73,7 +73,6 @@ class Chain:
         # Not the exceptions themselves, whose tracebacks would keep whole blocks alive.
         self._bad: OrderedDict[Hash, tuple[BlockFault, str]] = OrderedDict()
         self._learning = threading.Lock()
-        self._note_final()
         head, state = database.head_state()
         self._publish(self._models.at(head.hash, state))
 
@@ -268,8 +267,9 @@ class Chain:
         best, chosen = self.snapshot.best, self._choose(side)
         if chosen == ref and side.parent == best.hash:
             return Imported(ref, is_new=True, head=self._adopt([side]))
-        self.database.store_side_block(block)
         self._forks.add(side)
+        if chosen != ref:
+            self.database.store_side_block(block)
         if chosen == best:
             return Imported(ref, is_new=True)
         return Imported(ref, is_new=True, head=self._adopt(self._branch(chosen.hash)))
@@ -279,15 +279,12 @@ class Chain:
         tree = StoredTree(self.database, arriving.executed.block.header)
         return choose(self._facts, (*self._forks.facts, arriving.facts), tree).ref
 
-    def _note_final(self) -> BlockRef | None:
-        """Note what the head's state says is final; return the last block that is so since now."""
-        if self.consensus.is_final_at_once:
+    def _newly_final(self, tip: Tip) -> BlockRef | None:
+        """Return the block that the state of a new head says is final, if that is a later one than now."""
+        found = FINALIZED.find(tip.state)
+        if found is None or found.number <= self.database.finalized().number:
             return None
-        finalized = FINALIZED.find(self.database.head_state()[1])
-        if finalized is None or finalized.number <= self.database.finalized().number:
-            return None
-        self.database.set_finalized(finalized.hash)
-        return self.database.finalized()
+        return BlockRef(found.number, found.hash)
 
     def _remember_bad(self, block: Hash, fault: InvalidBlock) -> None:
         """Remember why a block is invalid; a body that is not the header's says nothing of the block."""
@@ -371,7 +368,8 @@ class Chain:
         """Return the blocks from the best chain, without it, up to a side block, oldest first."""
         path: list[Block] = []
         while not path or not self._is_best(BlockNumber(path[-1].header.number - 1), tip):
-            block = self.database.block(tip)
+            known = self._forks.find(tip)
+            block = self.database.block(tip) if known is None else known.executed.block
             assert block is not None, "the parents of an executed block are stored"
             path.append(block)
             tip = block.header.parent_hash
@@ -398,18 +396,18 @@ class Chain:
             left = self.database.hash_at(BlockNumber(number))
             assert left is not None
             undone.update(self.database.changed_keys(left))
-        final = self.consensus.is_final_at_once
-        retracted = self.database.adopt([side.executed for side in branch], final=final)
+        tip = branch[-1].tip
+        newly_final = None if self.consensus.is_final_at_once else self._newly_final(tip)
+        finalized = tip.ref if self.consensus.is_final_at_once else newly_final
+        retracted = self.database.adopt([side.executed for side in branch], finalized=finalized)
         self._forks.remove(side.tip.ref.hash for side in branch)
         if retracted:
             self._forks.note(self._facts)
-        finalized = self._note_final()
-        if final or finalized is not None:
-            tree, last = StoredTree(self.database), self.database.finalized()
+        if finalized is not None:
+            tree, last = StoredTree(self.database), finalized
             self._forks.prune(lambda block: not tree.descends(block.hash, last))
         for side in branch[:-1]:
             self._models.keep(side.tip.ref, side.tip.view)
-        tip = branch[-1].tip
         self._publish(tip.view)
         if retracted or len(branch) > 1:
             for side in branch:
@@ -420,7 +418,7 @@ class Chain:
             changed = tuple(key for key, _ in branch[0].executed.changes)
             model_changed = record.last_change == tip.ref.number or record.active != before.view.record.active
         entered = tuple(EnteredBlock(side.executed.block, side.tip.ref, side.failed) for side in branch)
-        return NewHead(tuple(retracted), entered, changed, model_changed, finalized)
+        return NewHead(tuple(retracted), entered, changed, model_changed, newly_final)
 
     def _publish(self, view: ModelView) -> None:
         """Let readers see the database's head, whose model this is."""

@@ -192,24 +192,26 @@ class ChainDatabase:
         """
         with self._writing:
             _check_child(self._view.head, block.header, trie)
-            self._adopt((ExecutedBlock(block, changes, trie),), final=final)
+            executed = ExecutedBlock(block, changes, trie)
+            self._adopt((executed,), finalized=executed.ref if final else None)
 
-    def adopt(self, branch: Sequence[ExecutedBlock], *, final: bool = False) -> list[Block]:
+    def adopt(self, branch: Sequence[ExecutedBlock], *, finalized: BlockRef | None = None) -> list[Block]:
         """Make a branch the best chain, in one write; return the blocks that leave it, newest first.
 
         Args:
             branch: blocks that follow one another, oldest first; the parent of the first is on the head's chain.
-            final: the last one is final at once.
+            finalized: a block of the new best chain that is final from now on.
 
         Raises:
             StorageError: as in `commit`.
             RevertError: what would have to leave is final, or what it replaced is not kept.
-            ValueError: the blocks do not follow one another, or not with these states.
+            ValueError: the blocks do not follow one another, or not with these states, or the finalized one is not of
+                their chain.
         """
         with self._writing:
-            return self._adopt(branch, final=final)
+            return self._adopt(branch, finalized=finalized)
 
-    def _adopt(self, branch: Sequence[ExecutedBlock], *, final: bool) -> list[Block]:
+    def _adopt(self, branch: Sequence[ExecutedBlock], *, finalized: BlockRef | None) -> list[Block]:
         view = self._view
         fork = _known_ref(view, branch[0].block.header)
         parent = fork
@@ -219,7 +221,12 @@ class ChainDatabase:
         leaving = [self._leaving(view, BlockNumber(number)) for number in range(view.head.number, fork.number, -1)]
         undos = [(ref, self._undo.load(view.reader, ref.number)) for ref, _ in leaving]
         done = switch(view.state, undos, branch, is_archive=self._pruning is None)
-        finalized = parent if final else view.finalized
+        if finalized is None:
+            finalized = view.finalized
+        elif finalized.number <= fork.number:
+            _check_final(view, finalized, read_hash(view.reader, finalized.number))
+        else:
+            _check_final(view, finalized, branch[finalized.number - fork.number - 1].ref.hash)
         floor = view.floor
         if self._pruning is not None:
             oldest = parent.number - self._pruning
@@ -231,8 +238,8 @@ class ChainDatabase:
             *((undo_key(BlockNumber(number)), None) for number in range(view.floor + 1, floor + 1)),
             (HEAD, Head(parent, floor).encode()),
         ]
-        if final:
-            writes.append((FINALIZED, encode_finalized(parent)))
+        if finalized != view.finalized:
+            writes.append((FINALIZED, encode_finalized(finalized)))
         self._store.write(writes, sync=True)
         for ref, undo in done.undos:
             self._undo.remember(ref.hash, undo)
@@ -295,11 +302,10 @@ class ChainDatabase:
         with self._writing:
             view = self._view
             header = read_header(view.reader, block)
-            if header is None or read_hash(view.reader, header.number) != block:
+            if header is None:
                 raise ValueError(f"block {to_hex(block)} is not on the head's chain, and cannot be final")
             ref = BlockRef(header.number, block)
-            if ref.number < view.finalized.number:
-                raise ValueError(f"block {ref.number} is below block {view.finalized.number}, which is final")
+            _check_final(view, ref, read_hash(view.reader, ref.number))
             writes: list[Write] = [(FINALIZED, encode_finalized(ref)), *self._forgotten_sides(view, ref.number)]
             self._store.write(writes, sync=True)
             self._publish(replace(view, finalized=ref))
@@ -396,6 +402,14 @@ def _the_head(head: BlockRef) -> str:
 
 def _damaged(what: str) -> StorageError:
     return StorageError(Reason.CORRUPT, f"the database is damaged: {what}")
+
+
+def _check_final(view: _View, block: BlockRef, canonical: Hash | None) -> None:
+    """Check that a block may be the finalized one; `canonical` is the one of its number on the head's chain."""
+    if canonical != block.hash:
+        raise ValueError(f"block {to_hex(block.hash)} is not on the head's chain, and cannot be final")
+    if block.number < view.finalized.number:
+        raise ValueError(f"block {block.number} is below block {view.finalized.number}, which is final")
 
 
 def _check_child(head: BlockRef, header: Header, trie: Trie) -> None:
