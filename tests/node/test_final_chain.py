@@ -1,12 +1,13 @@
 """What a node does with finality: it follows the state of its head, never leaves what is final, and keeps the rest."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from node.chain import TooOld, UnknownParent
 from pallets.finality.storage import FINALIZED
 from runtime.primitives import BlockNumber, BlockRef, Hash
-from storage.columns import FINALIZED as FINALIZED_KEY
-from storage.records import encode_finalized
+from storage.kv import Write
 from tests.support.ring_nodes import MEMBERS, RingNode
 
 
@@ -38,12 +39,21 @@ def test_the_finalized_block_follows_the_state_of_the_head() -> None:
     assert node.chain.snapshot.finalized == BlockRef(BlockNumber(30), at(node, 30))
 
 
-def test_a_crash_before_the_finalized_block_is_noted_is_made_up_for() -> None:
+def test_what_is_final_is_noted_in_the_write_of_the_block_that_makes_it_so(monkeypatch: pytest.MonkeyPatch) -> None:
     node = voting()
+    writes: list[int] = []
+    write = node.store.write
+
+    def count(batch: Sequence[Write], *, sync: bool) -> None:
+        writes.append(len(batch))
+        write(batch, sync=sync)
+
+    monkeypatch.setattr(node.store, "write", count)
     for slot in range(1, 25):
         node.block(slot)
+    assert len(writes) == 24
     final = node.chain.snapshot.finalized
-    node.store.write([(FINALIZED_KEY, encode_finalized(BlockRef(BlockNumber(0), at(node, 0))))], sync=True)
+    assert final.number > 0
     node.open()
     assert node.chain.snapshot.finalized == final
 
