@@ -55,7 +55,9 @@ function steps(Client, scope, isNew) {
 
     'sign with ed25519, submit, watch to inBlock and finalized': async () => {
       const { result, statuses } = await watch(rating(0n), alice);
-      assert.deepEqual(statuses.slice(-2), ['BestChainBlockIncluded', 'Finalized']);
+      // The new client looks into blocks itself: where one is final at once, it may find the transaction only then.
+      assert.equal(statuses.at(-1), 'Finalized');
+      if (!isNew) assert.equal(statuses.at(-2), 'BestChainBlockIncluded');
       assert.deepEqual(dispatched(result), ['MatrixFactorization.RatingSubmitted', 'System.NewAccount', 'System.ExtrinsicSuccess']);
       const { account, item, rating: value } = result.events[0].event.palletEvent.data;
       assert.deepEqual([account.address(), item, value], [alice.address, 0n, 1]);
