@@ -1,8 +1,8 @@
 """Check that a run of pairs is all that a trie with a trusted root has between two keys.
 
 Whoever gives the pairs gives the nodes on the way to both ends too. What lies wholly between the ends is built from the
-pairs alone, and must be what the nodes refer to; what lies outside is not looked at. So a pair that is left out, added or
-changed makes a subtrie another one than the root commits to. The work is linear in pairs and proof.
+pairs alone, and must be what the nodes refer to; what lies outside is not looked at. So a pair that is left out, added
+or changed makes a subtrie another one than the root commits to. The work is linear in pairs and proof.
 """
 
 from bisect import bisect_left

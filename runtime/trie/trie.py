@@ -104,7 +104,7 @@ class Trie:
         return list(nodes)
 
     def prove_range(self, after: bytes | None, last: bytes | None) -> list[bytes]:
-        """Return the nodes on the way to both ends of a range, for `runtime.trie.ranges`; None is an end of the trie."""
+        """Return the nodes on the way to both ends of a range, for `verify_range`; None is an end of the trie."""
         nodes: dict[bytes, None] = {}
         for key in (after, last):
             if key is not None:
