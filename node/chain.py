@@ -58,9 +58,12 @@ _RECENT: Final = 8
 class Chain:
     """The best chain, its state and its model, and the branches beside it."""
 
-    def __init__(self, spec: ChainSpec, runtime: Runtime, database: ChainDatabase) -> None:
-        """Derive the model from the head's state."""
+    def __init__(
+        self, spec: ChainSpec, runtime: Runtime, database: ChainDatabase, trusted: BlockRef | None = None
+    ) -> None:
+        """Derive the model from the head's state; no other block is taken in the place of the trusted one."""
         self.spec = spec
+        self.trusted = trusted
         self.runtime = runtime
         self.config = spec.matrix_factorization
         self.database = database
@@ -77,7 +80,9 @@ class Chain:
         self._publish(self._models.at(head.hash, state))
 
     @classmethod
-    def open(cls, spec: ChainSpec, store: KeyValueStore, *, state_pruning: int | None) -> "Chain":
+    def open(
+        cls, spec: ChainSpec, store: KeyValueStore, *, state_pruning: int | None, trusted: BlockRef | None = None
+    ) -> "Chain":
         """Open or create the database of a chain.
 
         Raises:
@@ -91,7 +96,7 @@ class Chain:
             state_pruning=state_pruning,
             keep_unfinalized=not consensus_of(spec, header.hash()).is_final_at_once,
         )
-        return cls(spec, runtime, database)
+        return cls(spec, runtime, database, trusted)
 
     # Looking at it, in any thread.
 
@@ -131,6 +136,7 @@ class Chain:
                 except (UnknownBlock, StatePruned):
                     raise UnknownParent(header) from None
         _check_number(header, number)
+        self._check_trusted(header)
         self.consensus.check(header, state)
 
     def validator(self, check: SignatureCheck = check_signature) -> TransactionValidator:
@@ -259,6 +265,7 @@ class Chain:
         if (known := self._bad.get(ref.hash)) is not None:
             raise InvalidBlock(*known)
         try:
+            self._check_trusted(header)
             self.consensus.check_seal(header)
             side = self._execute(block, self._tip(header), check)
         except InvalidBlock as fault:
@@ -285,6 +292,12 @@ class Chain:
         if found is None or found.number <= self.database.finalized().number:
             return None
         return BlockRef(found.number, found.hash)
+
+    def _check_trusted(self, header: Header) -> None:
+        """Check that a block does not stand in the place of the trusted one; raises InvalidBlock."""
+        trusted = self.trusted
+        if trusted is not None and header.number == trusted.number and header.hash() != trusted.hash:
+            raise InvalidBlock(BlockFault.NOT_TRUSTED, f"block {header.number} is not the trusted one")
 
     def _remember_bad(self, block: Hash, fault: InvalidBlock) -> None:
         """Remember why a block is invalid; a body that is not the header's says nothing of the block."""

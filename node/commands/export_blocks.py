@@ -58,6 +58,9 @@ def _blocks(database: ChainDatabase, first: int, last: int) -> Iterator[Block]:
     for number in range(first, last + 1):
         known = database.hash_at(BlockNumber(number))
         block = None if known is None else database.block(known)
+        if block is None and known is not None and database.header(known) is not None:
+            message = f"block {number} is not kept: the history of this database begins with a snapshot"
+            raise NodeError(ExitCode.FAILED, message)
         if block is None:
             raise NodeError(ExitCode.DATABASE_REFUSED, f"the database is damaged: block {number} is missing")
         yield block
