@@ -332,22 +332,22 @@ class FastSync:
                 after = snapshot.after
                 while True:
                     answer = await ask.state(StateRequest(header.hash(), after))
+                    last = answer.pairs[-1][0] if answer.pairs else b""
+                    if not answer.is_last and (not answer.pairs or (after is not None and last <= after)):
+                        raise _PeerLies(Misbehaviour.BAD_RESPONSE, "a range of the state that leads nowhere")
                     await given.send(answer)
                     if answer.is_last:
                         return
-                    if not answer.pairs or (after is not None and answer.pairs[-1][0] <= after):
-                        raise _PeerLies(Misbehaviour.BAD_RESPONSE, "a range of the state that leads nowhere")
-                    after = answer.pairs[-1][0]
+                    after = last
 
         count, failure = 0, None
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(fetch)
-                async with taken:
-                    async for answer in taken:
-                        await self._executor.on_chain(_store_range, snapshot, header.state_root, answer)
-                        count += len(answer.pairs)
-                        self._tell("fast sync: %d keys of the state of block %d", count, header.number)
+                async for answer in taken:
+                    await self._executor.on_chain(_store_range, snapshot, header.state_root, answer)
+                    count += len(answer.pairs)
+                    self._tell("fast sync: %d keys of the state of block %d", count, header.number)
         except* (_PeerLies, NetworkError, MessageError) as group:
             failure = first_error(group)
         if failure is not None:
