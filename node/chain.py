@@ -248,8 +248,12 @@ class Chain:
         block = Block(template.seal(outcome.block.header), outcome.block.extrinsics)
         return BuiltBlock(self._adopt([self._side_block(block, outcome, state)]), tuple(refused))
 
-    def import_block(self, block: Block, check: SignatureCheck = check_signature) -> Imported:
+    def import_block(
+        self, block: Block, check: SignatureCheck = check_signature, *, is_whole: bool = False
+    ) -> Imported:
         """Execute somebody else's block and, if that makes a better chain than the best one, switch to it.
+
+        With `is_whole` its body was found to be the header's before.
 
         Raises:
             UnknownParent: its parent is not here.
@@ -267,7 +271,7 @@ class Chain:
         try:
             self._check_trusted(header)
             self.consensus.check_seal(header)
-            side = self._execute(block, self._tip(header), check)
+            side = self._execute(block, self._tip(header), check, is_whole=is_whole)
         except InvalidBlock as fault:
             self._remember_bad(ref.hash, fault)
             raise
@@ -356,7 +360,7 @@ class Chain:
         state = self.database.state_at(block.hash)
         return Tip(block, state, self.database.trie_at(block.hash), self._models.at(block.hash, state))
 
-    def _execute(self, block: Block, parent: Tip, check: SignatureCheck) -> SideBlock:
+    def _execute(self, block: Block, parent: Tip, check: SignatureCheck, *, is_whole: bool = False) -> SideBlock:
         """Run a block on top of its parent.
 
         Raises:
@@ -366,7 +370,9 @@ class Chain:
         self.consensus.check(block.header, parent.state)
         if parent.ref == self.snapshot.best:
             self._learn_if_due()
-        outcome = self.runtime.execute_block(block, parent.state, parent.trie, parent.view, parent.ref, check)
+        outcome = self.runtime.execute_block(
+            block, parent.state, parent.trie, parent.view, parent.ref, check, is_whole=is_whole
+        )
         return self._side_block(block, outcome, parent.state)
 
     def _side_block(self, block: Block, outcome: BlockOutcome, parent: StateReader) -> SideBlock:
