@@ -260,8 +260,10 @@ class CatchUp:
                     if not blocks:
                         return
                     last = await _hand_on(attempt, answers, attempt.peer, blocks)
-                    if ranges.helpers(BlockNumber(last.number + 2 * RANGE)):
-                        last = await self._ask_several(attempt, ranges, last, answers)
+                    while ranges.helpers(BlockNumber(last.number + 2 * RANGE)):
+                        before, last = last, await self._ask_several(attempt, ranges, last, answers)
+                        if last == before:
+                            break
                 except NetworkError as error:
                     log.debug("catching up with %s failed: %s", attempt.peer, error)
                     attempt.has_failed = True

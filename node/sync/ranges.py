@@ -122,7 +122,8 @@ class Ranges:
             if free:
                 self._busy.add(free[0])
                 return free[0]
-            self._freed = trio.Event()
+            if self._freed.is_set():
+                self._freed = trio.Event()
             await self._freed.wait()
 
     async def _ask(self, peer: PeerId, headers: Sequence[Header]) -> list[Block]:
