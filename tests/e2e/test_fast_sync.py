@@ -15,9 +15,9 @@ from runtime.crypto import Scheme
 from runtime.header import Header
 from runtime.keys import key_pair_from_uri
 from tests.support.networks import RING, LocalNetwork, Watchers, ring_spec, wait_for_peers
-from tests.support.processes import PATIENCE, NodeProcess, Nodes
+from tests.support.processes import PATIENCE, NodeProcess, Nodes, run
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(300)]
 
 SLOT: Final = 500
 ITEMS: Final = 12
@@ -138,8 +138,6 @@ def test_who_executes_everything_has_the_same(grown: Grown) -> None:
 
 def test_another_trusted_block_than_the_one_that_is_here_is_refused(grown: Grown) -> None:
     words = ("--chain", grown.network.spec, *grown.network.place("frank").options, "--trusted", "3:0x" + 64 * "7")
-    from tests.support.processes import run
-
     code, _, told = run("mfchain-node", *words, "--rpc-port", 0)
     assert code == 3
     assert re.search(r"block 3 of the database is 0x\w{64}, not the trusted 0x7{64}", told)
