@@ -11,12 +11,12 @@ from typing import Final
 
 from node.chain_spec import MAX_SLOT_DURATION, MIN_SLOT_DURATION, ChainSpec
 from node.errors import UsageError
-from node.spec_types import Sealing
+from node.spec_types import Sealing, read_block_name
 from p2p.addresses import AddressError, parse_address
 from rpc.limits import DEFAULT_ORIGINS, MEBIBYTE, RpcLimits, UnsafeMethods
 from runtime.crypto import KeyPair, Scheme
 from runtime.keys import SecretError, key_pair_from_uri
-from runtime.primitives import HASH_LENGTH, BlockNumber, BlockRef, Hash, HexError, from_hex
+from runtime.primitives import BlockRef, HexError
 
 VERSION: Final = "0.1.0"
 DEFAULT_CHAIN: Final = "local"
@@ -33,7 +33,6 @@ _LOOPBACK: Final = "127.0.0.1"
 _ALL_ADDRESSES: Final = "0.0.0.0"  # noqa: S104 - only with --rpc-external
 _MAX_NAME: Final = 64
 _MAX_PRUNING: Final = 2**32 - 1
-_MAX_NUMBER: Final = 2**32 - 1
 _ORIGIN: Final = re.compile(r"null|[a-z][a-z0-9+.-]*://[^\s/:,]+(:(\d{1,5}|\*))?/?", re.IGNORECASE)
 _TARGET: Final = re.compile(r"[A-Za-z0-9_.]+")
 _LEVELS: Final = {
@@ -236,7 +235,7 @@ def configure(options: Options, spec: ChainSpec, base_path: Path, stored_key: Ca
         rpc_limits=_rpc_limits(options),
         network=network,
         sync=options.sync,
-        trusted=None if options.trusted is None else parse_trusted(options.trusted),
+        trusted=spec.trusted if options.trusted is None else parse_trusted(options.trusted),
         state_pruning=parse_pruning(options.state_pruning),
         block_time=(options.block_time or spec.slot_duration) / 1_000,
         log=parse_log(options.log, options.log_format),
@@ -347,11 +346,8 @@ def parse_pruning(text: str) -> int | None:
 
 def parse_trusted(text: str) -> BlockRef:
     """A block by number and hash, as in 1200:0x..."""
-    number, _, name = text.partition(":")
     try:
-        if not number.isascii() or not number.isdigit() or not 1 <= int(number[:11]) <= _MAX_NUMBER:
-            raise HexError("no number")
-        return BlockRef(BlockNumber(int(number)), Hash(from_hex(name, HASH_LENGTH)))
+        return read_block_name(text)
     except HexError:
         raise UsageError(f"--trusted: {text!r} is not of the form NUMBER:0xHASH, of a block above 0") from None
 

@@ -66,6 +66,8 @@ class FollowedChain:
         self.slot = slot_at(spec.genesis_time, spec.slot_duration)
         self.ring = spec.ring
         self.voters = VoterSet(tuple(sorted(spec.ring)))
+        self.trusted_slot: Slot | None = None
+        """That of the trusted block, once it is among the headers."""
         self.handover: Handover | None = None
         """What has yet to be shown of the last header; no other is taken before."""
         self._ranks = {account: place.to_bytes(RANK_LENGTH, "big") for place, account in enumerate(spec.ring)}
@@ -134,6 +136,8 @@ class FollowedChain:
         ref = BlockRef(header.number, name)
         self.ring, self.voters, self._ranks = ring, voters, ranks
         self.head, self.slot = ref, claim.slot
+        if trusted is not None and header.number == trusted.number:
+            self.trusted_slot = claim.slot
         if since is not None and not is_checked:
             self.handover = Handover(since, ref)
         if is_checkpoint:

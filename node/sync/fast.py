@@ -19,6 +19,7 @@ from typing import Final
 
 import trio
 
+from node.age import half_leak
 from node.chain_spec import ChainSpec
 from node.errors import ExitCode, NodeError, first_error
 from node.executor import Executor
@@ -61,8 +62,9 @@ _WAITING: Final = 10.0
 _PROGRESS: Final = 5.0
 _HEADERS_HELD: Final = 8_192
 """Headers that are in memory only: the last ones, of which some may not be there to stay."""
-_VOTE_RANGES: Final = 16
+_VOTE_RANGES: Final = 8
 """Stretches of blocks that are searched for votes, the last one first."""
+_FIRST_STRETCH: Final = 32
 
 
 class _PeerFails(Exception):
@@ -272,6 +274,11 @@ class FastSync:
         trusted = self._trusted
         if not chain.is_trusted:
             raise _PeerFails("the peer has not got the trusted block yet")
+        now = slot_at(self._clock(), self._spec.slot_duration)
+        if chain.trusted_slot is not None and now - chain.trusted_slot > half_leak(self._spec):
+            log.warning(
+                "the trusted block is older than half the leak: whoever has left since could have made another history"
+            )
         final = await self._final(ask, chain)
         if trusted is not None and (final is None or final.number <= trusted.number):
             return trusted
@@ -282,10 +289,11 @@ class FastSync:
     async def _final(self, ask: "_Asker", chain: FollowedChain) -> Checkpoint | None:
         votes: list[Vote] = []
         last = chain.head.number
-        for _ in range(_VOTE_RANGES):
+        for attempt in range(_VOTE_RANGES):
             if last < 1:
                 break
-            first = BlockNumber(max(1, last - MAX_VOTE_BLOCKS + 1))
+            # The first stretches are short, for peers that have few bodies.
+            first = BlockNumber(max(1, last - min(MAX_VOTE_BLOCKS, _FIRST_STRETCH << attempt) + 1))
             number = first
             try:
                 while number <= last:
