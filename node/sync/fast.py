@@ -25,35 +25,25 @@ from node.errors import ExitCode, NodeError, first_error
 from node.executor import Executor
 from node.followed import BadVotes, FollowedChain
 from node.ring import MAX_SLOTS_AHEAD, slot_at
+from node.sync.asker import Asker
 from node.sync.messages import (
-    BODY,
-    HEADERS,
     MAX_HEADERS,
     MAX_VOTE_BLOCKS,
-    STATE,
-    VOTES,
-    BodyRequest,
     Handshake,
-    HeadersRequest,
     MessageError,
     StateAnswer,
     StateRequest,
-    VotesAnswer,
-    VotesRequest,
-    decode_extrinsics,
-    decode_headers,
 )
 from p2p.network import Misbehaviour, Network, NetworkError, PeerId, PeerInfo, Refuse, Refused, Topic, Verdict
 from pallets.finality.votes import Checkpoint, Vote
 from runtime.header import Header
 from runtime.interface.errors import BlockFault, InvalidBlock
 from runtime.primitives import BlockNumber, BlockRef, Hash, to_hex
-from runtime.trie import ProofError, StateVersion, ordered_root, verify_range
+from runtime.trie import ProofError, StateVersion, verify_range
 from storage.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
-_DEADLINE: Final = 20.0
 _PAUSE: Final = 2.0
 """Seconds after which a peer is asked again that has failed; each failure doubles them."""
 _LONGEST_PAUSE: Final = 300.0
@@ -202,7 +192,7 @@ class FastSync:
     async def _from(self, network: Network, peer: PeerId) -> tuple[bytes, ...]:
         """Go on with a peer up to the end; return the body of the block whose state is here by then."""
         snapshot = self._snapshot
-        ask = _Asker(network, peer)
+        ask = Asker(network, peer)
         if snapshot.target is not None:
             try:
                 await self._state(ask)
@@ -217,7 +207,7 @@ class FastSync:
             await self._state(ask)
         return await ask.body(snapshot.target_header)
 
-    async def _headers(self, ask: "_Asker") -> tuple[FollowedChain, list[Header]]:
+    async def _headers(self, ask: Asker) -> tuple[FollowedChain, list[Header]]:
         """Follow a peer's chain to its end; return it there, and the headers that are not stored yet."""
         chain, fresh = self._chain.copy(), list[Header]()
         while True:
@@ -252,7 +242,7 @@ class FastSync:
         if self._chain.head.number and self._strangers > max(1, len(self._peers)):
             await self._executor.on_chain(self._start_over)
 
-    async def _show(self, ask: "_Asker", chain: FollowedChain) -> None:
+    async def _show(self, ask: Asker, chain: FollowedChain) -> None:
         """Have a handover shown."""
         handover = chain.handover
         assert handover is not None, "there is one"
@@ -269,7 +259,7 @@ class FastSync:
         except BadVotes as error:
             raise _PeerLies(Misbehaviour.BAD_BLOCK, str(error)) from None
 
-    async def _target(self, ask: "_Asker", chain: FollowedChain) -> BlockRef:
+    async def _target(self, ask: Asker, chain: FollowedChain) -> BlockRef:
         """Find the latest block that is final, by votes or because it is trusted."""
         trusted = self._trusted
         if not chain.is_trusted:
@@ -286,7 +276,7 @@ class FastSync:
             raise _PeerFails("nothing is final yet")
         return BlockRef(final.number, final.hash)
 
-    async def _final(self, ask: "_Asker", chain: FollowedChain) -> Checkpoint | None:
+    async def _final(self, ask: Asker, chain: FollowedChain) -> Checkpoint | None:
         votes: list[Vote] = []
         last = chain.head.number
         for attempt in range(_VOTE_RANGES):
@@ -327,7 +317,7 @@ class FastSync:
 
     # The state.
 
-    async def _state(self, ask: "_Asker") -> None:
+    async def _state(self, ask: Asker) -> None:
         """Fetch the rest of the state; the next range is asked for while one is checked and stored."""
         snapshot = self._snapshot
         if snapshot.has_state:
@@ -388,36 +378,6 @@ class FastSync:
     async def on_request(self, peer: PeerId, kind: int, payload: bytes) -> bytes:
         """There is nothing to give."""
         raise Refuse("a fast sync is under way here")
-
-
-class _Asker:
-    """What is asked of one peer; whatever does not answer the question is a `MessageError`."""
-
-    def __init__(self, network: Network, peer: PeerId) -> None:
-        self._network = network
-        self._peer = peer
-
-    async def _ask(self, kind: int, payload: bytes) -> bytes:
-        return await self._network.request(self._peer, kind, payload, deadline=_DEADLINE)
-
-    async def headers(self, behind: Hash) -> list[Header]:
-        request = HeadersRequest((behind,), MAX_HEADERS)
-        return decode_headers(await self._ask(HEADERS.code, request.encode()))
-
-    async def votes(self, first: BlockNumber, last: BlockNumber) -> VotesAnswer:
-        answer = VotesAnswer.decode(await self._ask(VOTES.code, VotesRequest(first, last).encode()))
-        if not first <= answer.last <= last:
-            raise MessageError(f"votes up to block {answer.last}, blocks {first} to {last} were asked about")
-        return answer
-
-    async def state(self, request: StateRequest) -> StateAnswer:
-        return StateAnswer.decode(await self._ask(STATE.code, request.encode()))
-
-    async def body(self, header: Header) -> tuple[bytes, ...]:
-        body = decode_extrinsics(await self._ask(BODY.code, BodyRequest(header.hash(), ()).encode()))
-        if ordered_root(body) != header.extrinsics_root:
-            raise MessageError(f"a body that is not that of block {header.number}")
-        return body
 
 
 def _follow(chain: FollowedChain, headers: list[Header]) -> int:
