@@ -15,13 +15,13 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 from typing import Final
 
+from benchmarks import import_blocks
 from benchmarks.common.calibration import calibrate
 from benchmarks.common.suite import Results, Setting
 from benchmarks.common.timing import Stopwatch, Taken
-from benchmarks.import_blocks import ORDERS, make_blocks, movielens, spec
+from benchmarks.import_blocks import ORDERS, make_blocks, spec
 from benchmarks.serving.node import NodeProcess
 from node.ahead import checked_ahead
 from node.chain import Chain
@@ -47,7 +47,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(setting: Setting, arguments: Namespace) -> Results:
     """Measure; return what was found."""
-    ratings = movielens(setting.cache)[: arguments.ratings]
+    ratings = import_blocks.movielens(setting.cache)[: arguments.ratings]
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         file, chain = directory / "blocks", directory / "chain.json"
@@ -102,7 +102,8 @@ def _catch_up(directory: Path, chain: Path, blocks: int) -> tuple[Taken, float]:
             for line in log:
                 found = _CAUGHT_UP.search(line)
                 if found is not None and int(found[1]) == blocks:
-                    return Taken(taker.cpu() - start, float(found[3])), giver.cpu() - before
+                    # The log has tenths of a second.
+                    return Taken(taker.cpu() - start, max(float(found[3]), 0.05)), giver.cpu() - before
     raise RuntimeError("the node has not caught up")
 
 
@@ -119,5 +120,4 @@ def _node(chain: Path, directory: Path, *options: str) -> Iterator[tuple[NodePro
         yield NodeProcess(process, int(started[1])), iter(process.stderr)
     finally:
         process.terminate()
-        Thread(target=process.stderr.read, daemon=True).start()
-        process.wait(_PATIENCE)
+        process.communicate(timeout=_PATIENCE)
