@@ -76,7 +76,7 @@ def author_of(header: dict[str, Any]) -> bytes:
 def test_killed_while_it_fetches(grown: Grown) -> None:
     """Kill it in the middle, and again right after the end; each time it goes on."""
     options = ("--sync", "fast", "--trusted", grown.trusted)
-    for line in (r"fetching the state", r"fetched the state"):
+    for line in (r"fetching the state", r"fetched the state|JSON-RPC at"):
         node = grown.network.launch("erin", *options, boot=grown.boot)
         assert node.command.err.match(re.compile(line)) is not None, node.log
         node.kill()
