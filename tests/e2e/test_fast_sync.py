@@ -15,9 +15,9 @@ from runtime.crypto import Scheme
 from runtime.header import Header
 from runtime.keys import key_pair_from_uri
 from tests.support.networks import RING, LocalNetwork, Watchers, ring_spec, wait_for_peers
-from tests.support.processes import PATIENCE, NodeProcess, Nodes, run
+from tests.support.processes import PATIENCE, STARTS_WITHIN, NodeProcess, Nodes, run
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(400)]
 
 SLOT: Final = 500
 ITEMS: Final = 12
@@ -98,7 +98,7 @@ def test_who_executes_everything_has_the_same(grown: Grown) -> None:
 
 def test_another_trusted_block_than_the_one_that_is_here_is_refused(grown: Grown) -> None:
     words = ("--chain", grown.network.spec, *grown.network.place("frank").options, "--trusted", "3:0x" + 64 * "7")
-    code, _, told = run("mfchain-node", *words, "--rpc-port", 0)
+    code, _, told = run("mfchain-node", *words, "--rpc-port", 0, patience=STARTS_WITHIN)
     assert code == 3
     assert re.search(r"block 3 of the database is 0x\w{64}, not the trusted 0x7{64}", told)
 
@@ -138,7 +138,7 @@ def test_who_fetches_a_state_takes_part_like_everybody(grown: Grown) -> None:
     place = grown.network.place("dave").directory
     words = ("export-blocks", grown.network.directory / "blocks", "--chain", grown.network.spec, "--base-path", place)
     said = "block 1 is not kept: the history of this database begins with a snapshot"
-    code, _, told = run("mfchain-node", *words)
+    code, _, told = run("mfchain-node", *words, patience=STARTS_WITHIN)
     assert code == 1
     assert said in told
 
