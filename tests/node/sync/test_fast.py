@@ -37,7 +37,7 @@ from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef, Hash
 from storage.chain_db import ChainDatabase, StatePruned
 from storage.errors import Reason, StorageError
 from storage.memory import MemoryStore
-from storage.snapshot import Snapshot, discard_snapshot, is_snapshot
+from storage.snapshot import HISTORY_NOTE, Snapshot, discard_snapshot, is_snapshot
 from tests.node.sync.peers import in_virtual_time
 from tests.support.ring_nodes import GENESIS_SLOT, MEMBERS, RingNode, ring_spec
 from tests.support.small_chain import submit_rating
@@ -228,6 +228,7 @@ def test_what_was_before_the_snapshot_is_pruned(honest: RingNode) -> None:
             with pytest.raises(StatePruned):
                 database.prove(name, [b"key"])
             assert database.body(name) == (() if number == 0 else None)
+        assert database.note(HISTORY_NOTE) == target.number.to_bytes(4, "big")
         # Headers above the snapshot come with their blocks.
         assert database.hash_at(BlockNumber(target.number + 1)) is None
 
