@@ -132,7 +132,7 @@ class PeerHandler:
         if not self._has_warned and is_far_ahead(self._chain, handshake.best.number):
             self._has_warned = True
             log.warning(
-                "this chain goes on for longer than half the leak from what is final here: it may be another history. "
+                "a peer's chain goes on for longer than half the leak from what is final here: is it the right one? "
                 "Ask somebody you trust for a recent final block, and name it with --trusted"
             )
         self.catch_up.look()
