@@ -17,7 +17,6 @@ from node.reading import PreparedModel, Reading
 from pallets.matrix_factorization.fixed_point import F64, FRACTION_BITS, I32, ONE, from_fixed, square_index
 from pallets.matrix_factorization.predict import on_scale
 from pallets.matrix_factorization.prepared import on_scale_one
-from pallets.matrix_factorization.ratings import NO_RATINGS
 from pallets.matrix_factorization.storage import ITEMS
 from pallets.matrix_factorization.view import ReadModel
 from pallets.system.storage import NUMBER
@@ -258,15 +257,11 @@ def _whole(
     reading: Reading, account: AccountId, items: Sequence[int], predictions: Sequence[tuple[int, int]]
 ) -> list[JsonObject]:
     """Predictions of one account for some items, in full; their means and variances are given."""
-    model = reading.model
-    entry = model.users.get(account)
-    entries = NO_RATINGS.entries if entry is None else entry.ratings.entries
-    canonical, scale = model.record.is_canonical, model.config.scale
-    raters = model.items.raters_of(np.array(items, np.int64)).tolist()
+    prepared, rated = reading.prepared, reading.prepared.rated_by(account)
+    canonical, scale = reading.model.record.is_canonical, reading.model.config.scale
     answers: list[JsonObject] = []
-    for item, item_ratings, (mean, variance) in zip(items, raters, predictions, strict=True):
+    for item, (mean, variance) in zip(items, predictions, strict=True):
         centre, deviation, low, high = on_scale_one(mean, variance, scale)
-        rated = entries["rating"][entries["item"] == item]
         answers.append(
             {
                 "item": item,
@@ -274,9 +269,9 @@ def _whole(
                 "mean": centre,
                 "std": deviation,
                 "interval90": [low, high],
-                "rated": int(rated[0]) if rated.size else None,
-                "userRatings": entries.size,
-                "itemRatings": item_ratings,
+                "rated": rated.of(item),
+                "userRatings": rated.items.size,
+                "itemRatings": prepared.raters_of(item),
                 "canonical": canonical,
                 "block": reading.block,
                 "raw": {"mean": str(mean), "variance": str(variance), "fractionalBits": FRACTION_BITS},
