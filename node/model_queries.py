@@ -17,6 +17,7 @@ from node.reading import PreparedModel, Reading
 from pallets.matrix_factorization.fixed_point import F64, FRACTION_BITS, I32, ONE, from_fixed, square_index
 from pallets.matrix_factorization.predict import on_scale
 from pallets.matrix_factorization.prepared import on_scale_one
+from pallets.matrix_factorization.recommend import best_of, unrated
 from pallets.matrix_factorization.storage import ITEMS
 from pallets.matrix_factorization.view import ReadModel
 from pallets.system.storage import NUMBER
@@ -69,15 +70,15 @@ class ModelQueries:
         reading = self._reading(at)
         model = reading.model
         eligible = reading.prepared.item_raters >= options.min_ratings
-        if not options.include_rated and (entry := model.users.get(account)) is not None:
-            eligible[entry.ratings.entries["item"]] = False
+        if not options.include_rated:
+            eligible &= unrated(model, account)
         items = np.flatnonzero(eligible)
         predictions = reading.prepared.predict_all(account)
         score = from_fixed(predictions.mean[items])
         if options.order is not RecommendOrder.MEAN:
             sign = 1.0 if options.order is RecommendOrder.OPTIMISTIC else -1.0
             score = score + sign * np.sqrt(from_fixed(predictions.variance[items]))
-        best = items[np.lexsort((items, -score))[:count]]
+        best = best_of(items, score, count)
         moments = zip(predictions.mean[best].tolist(), predictions.variance[best].tolist(), strict=True)
         return _whole(reading, account, best.tolist(), list(moments))
 
@@ -90,7 +91,7 @@ class ModelQueries:
         products = np.sum(features * features[item], axis=1)
         cosine = products / np.maximum(lengths * lengths[item], np.finfo(np.float64).tiny)
         others = np.delete(np.arange(model.items.size), item)
-        nearest = others[np.lexsort((others, -cosine[others]))[:count]]
+        nearest = best_of(others, cosine[others], count)
         return [
             {"item": int(other), "title": reading.title(int(other)), "similarity": float(cosine[other])}
             for other in nearest

@@ -17,7 +17,7 @@ from node.config import VERSION, NodeConfig
 from node.errors import ExitCode, NodeError, first_error
 from node.executor import ThreadExecutor
 from node.inbox import Inbox
-from node.memory import collect_now_and_then, settle
+from node.memory import collect_on_growth, settle
 from node.node import Node
 from node.node_key import load_node_key
 from node.pool import TransactionPool
@@ -152,7 +152,7 @@ async def _run(config: NodeConfig, chain: Chain, network: "Libp2pNetwork | None"
             _greet(config, chain, network, sockets)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(node.run)
-                nursery.start_soon(collect_now_and_then)
+                nursery.start_soon(collect_on_growth)
                 await stopped.wait()
                 nursery.cancel_scope.cancel()
         except* StorageError as group:

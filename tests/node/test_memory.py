@@ -6,9 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from node.memory import collect_now_and_then
-
-HOUR = 3_600
+from node.memory import collect_on_growth, peak_memory
 
 
 class Circle:
@@ -23,33 +21,44 @@ class Circle:
         Circle.count += 1
 
 
-def test_the_whole_heap_is_looked_through_once_an_hour_and_not_when_it_grows() -> None:
-    before = gc.get_threshold()
+MEBIBYTE = 1 << 20
 
-    async def main() -> None:
-        with trio.move_on_after(1.5 * HOUR):
-            await collect_now_and_then()
-        assert gc.get_threshold() == before
+
+@pytest.mark.parametrize(("start", "grown"), [(0, 16 * MEBIBYTE), (400 * MEBIBYTE, 50 * MEBIBYTE)])
+def test_the_whole_heap_is_looked_through_when_memory_has_grown(start: int, grown: int) -> None:
+    before = gc.get_threshold()
+    now = [start]
 
     async def watch() -> None:
         Circle.count = 0
         circles: list[Circle] | None = [Circle() for _ in range(10)]
         gc.collect()
-        full = gc.get_stats()[2]["collections"]
+        searches = gc.get_stats()[2]["collections"]
         circles = None
-        grown = [[number] for number in range(1_000_000)]
-        assert (gc.get_stats()[2]["collections"], Circle.count) == (full, 0)
-        await trio.sleep(1.2 * HOUR)
-        assert Circle.count == 10
-        assert (len(grown), circles) == (1_000_000, None)
+        many = [[number] for number in range(1_000_000)]
+        now[0] = start + grown
+        await trio.sleep(10)
+        assert (gc.get_stats()[2]["collections"], Circle.count) == (searches, 0)
+        now[0] += 1
+        await trio.sleep(10)
+        assert (gc.get_stats()[2]["collections"], Circle.count) == (searches + 1, 10)
+        assert (len(many), circles) == (1_000_000, None)
 
-    async def both() -> None:
+    async def main() -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(main)
+            nursery.start_soon(collect_on_growth, lambda: now[0])
             await trio.testing.wait_all_tasks_blocked()
             await watch()
+            nursery.cancel_scope.cancel()
 
-    trio.run(both, clock=trio.testing.MockClock(autojump_threshold=0))
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert gc.get_threshold() == before
+
+
+def test_the_peak_of_memory_grows_with_what_is_held() -> None:
+    before = peak_memory()
+    held = bytearray(before + 16 * MEBIBYTE)
+    assert peak_memory() > len(held) > before > MEBIBYTE
 
 
 @pytest.mark.parametrize("generation", [0, 1])
@@ -57,7 +66,7 @@ def test_what_is_young_is_looked_through_all_the_time(generation: int) -> None:
     async def main() -> None:
         with trio.move_on_after(1):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(collect_now_and_then)
+                nursery.start_soon(collect_on_growth)
                 await trio.testing.wait_all_tasks_blocked()
                 before = gc.get_stats()[generation]["collections"]
                 kept = [[number] for number in range(100_000)]
