@@ -126,7 +126,9 @@ class ModelQueries:
         """The items from id `start` on."""
         reading = self._reading(at)
         model = reading.model
-        ids = np.arange(start, min(start + count, model.items.size))
+        # Arrays hold no ids from 2^63 on, of which there are none.
+        first = min(start, model.items.size)
+        ids = np.arange(first, min(first + count, model.items.size))
         posteriors, raters = model.items.posteriors(ids), model.items.raters_of(ids).tolist()
         page = []
         for line, item in enumerate(ids.tolist()):
