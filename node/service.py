@@ -4,10 +4,11 @@ import errno
 import logging
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -16,7 +17,7 @@ from node.config import VERSION, NodeConfig
 from node.errors import ExitCode, NodeError, first_error
 from node.executor import ThreadExecutor
 from node.inbox import Inbox
-from node.memory import settle
+from node.memory import collect_on_growth, settle
 from node.node import Node
 from node.node_key import load_node_key
 from node.pool import TransactionPool
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_SWITCH_INTERVAL: Final = 0.001
+"""Seconds after which a thread that waits gets its turn: Python's own five are felt by whoever asks during a block."""
+
 
 def milliseconds() -> int:
     """Return the time of the clock, since the Unix epoch."""
@@ -58,6 +62,7 @@ def run_node(config: NodeConfig) -> int:
             chain = Chain.open(config.spec, store, state_pruning=config.state_pruning)
             network = _network(config, chain)
             settle()
+            sys.setswitchinterval(_SWITCH_INTERVAL)
             return trio.run(_run, config, chain, network, sockets)
         finally:
             store.close()
@@ -147,6 +152,7 @@ async def _run(config: NodeConfig, chain: Chain, network: "Libp2pNetwork | None"
             _greet(config, chain, network, sockets)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(node.run)
+                nursery.start_soon(collect_on_growth)
                 await stopped.wait()
                 nursery.cancel_scope.cancel()
         except* StorageError as group:
