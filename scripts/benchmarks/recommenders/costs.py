@@ -76,16 +76,18 @@ def growth(setting: Setting, *, largest: bool) -> list[dict[str, object]]:
     for count, users, items in (*_SIZES, _LARGEST) if largest else _SIZES:
         ratings = synthetic(count, users, items)
         chain = LocalChain(ours.spec(items + 1))
+        before = calibrate()
         learned = chain.jump(lists_of(ratings))
+        slowness = (before.slowness + calibrate().slowness) / 2
         random = np.random.default_rng(1)
         model = []
         for _ in range(_BLOCKS):
-            before = chain.view
+            view = chain.view
             fresh = np.column_stack(
                 (random.integers(0, users, 1_000), random.integers(0, items, 1_000), random.integers(1, 6, 1_000))
             )
             chain.block(ours.calls_of(fresh))
-            model.append(model_seconds(before.phi, chain.view.phi))
+            model.append(model_seconds(view.phi, chain.view.phi))
         swap = _swap(chain)
         # An epoch comes when the ratings have grown by a quarter: it is paid for by a fifth of those it learns from.
         line: dict[str, object] = {
@@ -94,9 +96,10 @@ def growth(setting: Setting, *, largest: bool) -> list[dict[str, object]]:
             "items": items,
             "learnSeconds": learned.cpu,
             "microsecondsARatingAmortized": 5e6 * learned.cpu / len(ratings),
-            "microsecondsARatingAmortizedOnReference": 5e6 * learned.cpu / len(ratings) / setting.calibration.slowness,
+            "microsecondsARatingAmortizedOnReference": 5e6 * learned.cpu / len(ratings) / slowness,
             "blockModelSeconds": median(model),
-            "blockModelSecondsOnReference": median(model) / setting.calibration.slowness,
+            "blockModelSecondsOnReference": median(model) / slowness,
+            "slowness": slowness,
             **swap,
         }
         lines.append(line)
