@@ -129,7 +129,7 @@ def test_when_a_block_takes_no_more_new_accounts_it_looks_at_none() -> None:
 
 def test_a_full_block_looks_at_no_more_transactions() -> None:
     # The second rating of a list that the block has touched costs the copying of two entries only.
-    weight = 2 * (BASE_EXTRINSIC_WEIGHT + 90 * MICROSECOND + 2_002_000) + 100 * MICROSECOND
+    weight = 2 * (BASE_EXTRINSIC_WEIGHT + 90 * MICROSECOND + 2_502_000) + 100 * MICROSECOND
     node = NodeChain(small_spec(limits=replace(LIMITS, weight=weight)))
     node.block(("Alice", remark(b"")))
     (first, second, third) = node.transactions(*(("Alice", submit_rating(item, 1)) for item in range(3)))
