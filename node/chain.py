@@ -10,9 +10,9 @@ them becomes better than the best chain, the database switches to it in one writ
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from typing import Final
 
+from node.building import BlockBuilder
 from node.chain_news import BuiltBlock, EnteredBlock, Imported, NewHead, Snapshot, TooOld, UnknownParent
 from node.chain_spec import ChainSpec, genesis
 from node.consensus import Consensus, Template, consensus_of
@@ -22,7 +22,6 @@ from node.models import Models
 from pallets.finality.storage import FINALIZED
 from pallets.matrix_factorization.view import ModelView, ReadModel
 from pallets.system.storage import NUMBER
-from pallets.timestamp.pallet import NOW, TIME_KEY
 from runtime.executive import (
     BlockOutcome,
     Runtime,
@@ -31,11 +30,10 @@ from runtime.executive import (
     ValidTransaction,
     check_signature,
 )
-from runtime.extrinsic import Extrinsic
 from runtime.header import Block, Header
 from runtime.interface.errors import BlockFault, DispatchError, InvalidBlock, InvalidReason, InvalidTransaction
 from runtime.interface.state import StateReader
-from runtime.primitives import AccountId, BlockNumber, BlockRef, Hash
+from runtime.primitives import BlockNumber, BlockRef, Hash
 from storage.chain_db import ChainDatabase, ExecutedBlock, StatePruned, UnknownBlock
 from storage.kv import KeyValueStore
 
@@ -175,12 +173,9 @@ class Chain:
         prepared = self.runtime.prepare(raw)
         if prepared.signature is None:
             raise InvalidTransaction(InvalidReason.UNSIGNED)
-        view = self._models.at_leisure(block, state)
-        ref = BlockRef(NUMBER.get(state), block)
-        template = self.consensus.rehearsal(state)
-        execution = self.runtime.open_block(state, ref, view, template.digest)
-        execution.apply_inherents({TIME_KEY: max(template.milliseconds, NOW.get(state) + self.spec.minimum_period)})
-        return execution.apply(prepared)
+        view, ref = self._models.at_leisure(block, state), BlockRef(NUMBER.get(state), block)
+        builder = BlockBuilder(self.spec, self.runtime, state, ref, view, self.consensus.rehearsal(state))
+        return builder.execution.apply(prepared)
 
     # Learning ahead.
 
@@ -219,34 +214,13 @@ class Chain:
             InvalidBlock: the template does not fit the head; nothing has changed.
         """
         self._learn_if_due()
-        head, state = self.snapshot.best, self.snapshot.state
-        execution = self.runtime.open_block(state, head, self.snapshot.view, template.digest, check)
-        earliest = NOW.get(state) + self.spec.minimum_period
-        execution.apply_inherents({TIME_KEY: max(template.milliseconds, earliest)})
-        for call in template.calls(execution.state):
-            # What others have said may be of no use by now; the block goes without it.
-            with suppress(InvalidTransaction):
-                execution.apply(self.runtime.prepare(Extrinsic(None, call).encode()))
-        refused: list[tuple[ValidTransaction, InvalidTransaction]] = []
-        skipped: set[AccountId] = set()
-        takes_new = True
-        for transaction in transactions:
-            if execution.is_full:
-                break
-            if transaction.account in skipped or (transaction.nonce == 0 and not takes_new):
-                continue
-            try:
-                execution.apply(transaction.prepared)
-            except InvalidTransaction as error:
-                skipped.add(transaction.account)
-                if error.reason is not InvalidReason.EXHAUSTS_RESOURCES:
-                    refused.append((transaction, error))
-                elif transaction.nonce == 0:
-                    # Thousands of made-up accounts may wait; each further one would cost a look at its signature.
-                    takes_new = False
-        outcome = execution.finalize(self.database.head_trie())
+        snapshot = self.snapshot
+        state, view = snapshot.state, snapshot.view
+        builder = BlockBuilder(self.spec, self.runtime, state, snapshot.best, view, template, check)
+        refused = builder.fill(transactions)
+        outcome = builder.execution.finalize(self.database.head_trie())
         block = Block(template.seal(outcome.block.header), outcome.block.extrinsics)
-        return BuiltBlock(self._adopt([self._side_block(block, outcome, state)]), tuple(refused))
+        return BuiltBlock(self._adopt([self._side_block(block, outcome, state)]), refused)
 
     def import_block(
         self, block: Block, check: SignatureCheck = check_signature, *, is_whole: bool = False
@@ -416,8 +390,7 @@ class Chain:
             assert left is not None
             undone.update(self.database.changed_keys(left))
         tip = branch[-1].tip
-        newly_final = None if self.consensus.is_final_at_once else self._newly_final(tip)
-        finalized = tip.ref if self.consensus.is_final_at_once else newly_final
+        finalized = tip.ref if self.consensus.is_final_at_once else self._newly_final(tip)
         retracted = self.database.adopt([side.executed for side in branch], finalized=finalized)
         self._forks.remove(side.tip.ref.hash for side in branch)
         if retracted:
@@ -437,7 +410,7 @@ class Chain:
             changed = tuple(key for key, _ in branch[0].executed.changes)
             model_changed = record.last_change == tip.ref.number or record.active != before.view.record.active
         entered = tuple(EnteredBlock(side.executed.block, side.tip.ref, side.failed) for side in branch)
-        return NewHead(tuple(retracted), entered, changed, model_changed, newly_final)
+        return NewHead(tuple(retracted), entered, changed, model_changed, finalized)
 
     def _publish(self, view: ModelView) -> None:
         """Let readers see the database's head, whose model this is."""

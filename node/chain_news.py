@@ -1,6 +1,7 @@
 """What the chain of a node tells of itself: what it is, how it has changed, and why it has not."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from pallets.matrix_factorization.view import ModelView, ReadModel
 from runtime.executive import ValidTransaction
@@ -55,12 +56,16 @@ class NewHead:
         return self.entered[-1].ref
 
 
+Refusal: TypeAlias = tuple[ValidTransaction, InvalidTransaction]
+"""A transaction that is unfit for a block, and why."""
+
+
 @dataclass(frozen=True, slots=True)
 class BuiltBlock:
     """A block that was built and became the head, and the transactions that turned out unfit for it."""
 
     head: NewHead
-    refused: tuple[tuple[ValidTransaction, InvalidTransaction], ...]
+    refused: tuple[Refusal, ...]
 
 
 @dataclass(frozen=True, slots=True)

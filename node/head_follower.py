@@ -74,9 +74,8 @@ class HeadFollower:
     def prepare(self, head: NewHead) -> HeadNews:
         """Find out what there is to tell of a new head."""
         returning = tuple((block.header.hash(), self._still_valid(block)) for block in head.retracted)
-        return HeadNews(
-            head, returning, tuple(self._news(entered) for entered in head.entered), tuple(self._final_since(head))
-        )
+        entered = tuple(self._news(block) for block in head.entered)
+        return HeadNews(head, returning, entered, tuple(self._final_since(head, entered)))
 
     def head(self, news: HeadNews) -> None:
         """The best chain has changed."""
@@ -88,8 +87,6 @@ class HeadFollower:
         for entered in news.entered:
             # Who signed is looked at only if the pool did not have all of them.
             self._pool.on_block(entered.block.ref, entered.hashes, entered.nonce, _signers(entered.transactions))
-            if self._chain.consensus.is_final_at_once:
-                self._pool.on_finalized(entered.block.ref.hash, entered.hashes)
         for block, hashes in news.final:
             self._pool.on_finalized(block, hashes)
         for event in self._events(news.head):
@@ -103,15 +100,18 @@ class HeadFollower:
         self._notify(BlockImported(ref, header, is_best=False, changed_keys=()))
         log.debug("side block %d %s", ref.number, to_hex(ref.hash)[:10])
 
-    def _final_since(self, head: NewHead) -> Iterator[tuple[Hash, tuple[Hash, ...]]]:
+    def _final_since(self, head: NewHead, entered: Sequence[_News]) -> Iterator[tuple[Hash, tuple[Hash, ...]]]:
         """Return the blocks that have become final, with the hashes of their transactions."""
         if head.finalized is None:
             return
-        database = self._chain.database
+        database, known = self._chain.database, {news.block.ref.hash: news.hashes for news in entered}
         for number in range(self._final + 1, head.finalized.number + 1):
             name = database.hash_at(BlockNumber(number))
-            body = None if name is None else database.body(name)
-            if name is not None and body is not None:
+            if name is None:
+                continue
+            if name in known:
+                yield name, known[name]
+            elif (body := database.body(name)) is not None:
                 yield name, tuple(extrinsic_hash(raw) for raw in body[leading_unsigned(body) :])
         self._final = head.finalized.number
 
@@ -139,8 +139,6 @@ class HeadFollower:
     def _events(self, head: NewHead) -> Iterator[NodeEvent]:
         """Say what a new head means to subscribers."""
         yield BlockImported(head.ref, head.block.header, is_best=True, changed_keys=head.changed_keys)
-        if self._chain.consensus.is_final_at_once:
-            yield BlockFinalized(head.ref, head.block.header)
         if head.finalized is not None and (header := self._chain.database.header(head.finalized.hash)) is not None:
             yield BlockFinalized(head.finalized, header)
         if head.model_changed:
@@ -157,7 +155,7 @@ class HeadFollower:
                 first.number,
                 _short(first.hash),
             )
-        if head.finalized is not None and not self.is_quiet:
+        if head.finalized not in (None, head.ref) and not self.is_quiet:
             log.info("block %d %s is final", head.finalized.number, _short(head.finalized.hash))
         if self.is_quiet:
             return

@@ -1,8 +1,19 @@
 """How the process keeps its memory in order: what lives as long as the chain is not looked through again and again."""
 
 import gc
-from collections.abc import Iterator
+import resource
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
+
+import trio
+
+_YOUNG: Final = 2_000
+_MIDDLE: Final = 10
+_NEVER: Final = 1 << 30
+_LOOK_EVERY: Final = 1.0
+_GROWTH: Final = 16 << 20
 
 
 def settle() -> None:
@@ -23,3 +34,28 @@ def without_collections() -> Iterator[None]:
         if was_enabled:
             gc.enable()
         gc.unfreeze()
+
+
+def peak_memory() -> int:
+    """Return the most bytes of memory that this process has had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1_024
+
+
+async def collect_on_growth(peak: Callable[[], int] = peak_memory) -> None:
+    """Look for garbage among what is young all the time, and through everything when memory has grown; until cancelled.
+
+    A look through everything stops all threads, for a second and more where there are millions of ratings. Python would
+    begin one for each few thousand objects, which blocks bring by the second: almost all of them state, no garbage.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(_YOUNG, _MIDDLE, _NEVER)
+    try:
+        known = peak()
+        while True:
+            await trio.sleep(_LOOK_EVERY)
+            if peak() - known > max(_GROWTH, known // 8):
+                gc.collect()
+                known = peak()
+    finally:
+        gc.set_threshold(*before)

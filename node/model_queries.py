@@ -17,7 +17,7 @@ from node.reading import PreparedModel, Reading
 from pallets.matrix_factorization.fixed_point import F64, FRACTION_BITS, I32, ONE, from_fixed, square_index
 from pallets.matrix_factorization.predict import on_scale
 from pallets.matrix_factorization.prepared import on_scale_one
-from pallets.matrix_factorization.ratings import NO_RATINGS
+from pallets.matrix_factorization.recommend import best_of, unrated
 from pallets.matrix_factorization.storage import ITEMS
 from pallets.matrix_factorization.view import ReadModel
 from pallets.system.storage import NUMBER
@@ -70,15 +70,15 @@ class ModelQueries:
         reading = self._reading(at)
         model = reading.model
         eligible = reading.prepared.item_raters >= options.min_ratings
-        if not options.include_rated and (entry := model.users.get(account)) is not None:
-            eligible[entry.ratings.entries["item"]] = False
+        if not options.include_rated:
+            eligible &= unrated(model, account)
         items = np.flatnonzero(eligible)
         predictions = reading.prepared.predict_all(account)
         score = from_fixed(predictions.mean[items])
         if options.order is not RecommendOrder.MEAN:
             sign = 1.0 if options.order is RecommendOrder.OPTIMISTIC else -1.0
             score = score + sign * np.sqrt(from_fixed(predictions.variance[items]))
-        best = items[np.lexsort((items, -score))[:count]]
+        best = best_of(items, score, count)
         moments = zip(predictions.mean[best].tolist(), predictions.variance[best].tolist(), strict=True)
         return _whole(reading, account, best.tolist(), list(moments))
 
@@ -91,7 +91,7 @@ class ModelQueries:
         products = np.sum(features * features[item], axis=1)
         cosine = products / np.maximum(lengths * lengths[item], np.finfo(np.float64).tiny)
         others = np.delete(np.arange(model.items.size), item)
-        nearest = others[np.lexsort((others, -cosine[others]))[:count]]
+        nearest = best_of(others, cosine[others], count)
         return [
             {"item": int(other), "title": reading.title(int(other)), "similarity": float(cosine[other])}
             for other in nearest
@@ -126,7 +126,9 @@ class ModelQueries:
         """The items from id `start` on."""
         reading = self._reading(at)
         model = reading.model
-        ids = np.arange(start, min(start + count, model.items.size))
+        # Arrays hold no ids from 2^63 on, of which there are none.
+        first = min(start, model.items.size)
+        ids = np.arange(first, min(first + count, model.items.size))
         posteriors, raters = model.items.posteriors(ids), model.items.raters_of(ids).tolist()
         page = []
         for line, item in enumerate(ids.tolist()):
@@ -258,15 +260,11 @@ def _whole(
     reading: Reading, account: AccountId, items: Sequence[int], predictions: Sequence[tuple[int, int]]
 ) -> list[JsonObject]:
     """Predictions of one account for some items, in full; their means and variances are given."""
-    model = reading.model
-    entry = model.users.get(account)
-    entries = NO_RATINGS.entries if entry is None else entry.ratings.entries
-    canonical, scale = model.record.is_canonical, model.config.scale
-    raters = model.items.raters_of(np.array(items, np.int64)).tolist()
+    prepared, rated = reading.prepared, reading.prepared.rated_by(account)
+    canonical, scale = reading.model.record.is_canonical, reading.model.config.scale
     answers: list[JsonObject] = []
-    for item, item_ratings, (mean, variance) in zip(items, raters, predictions, strict=True):
+    for item, (mean, variance) in zip(items, predictions, strict=True):
         centre, deviation, low, high = on_scale_one(mean, variance, scale)
-        rated = entries["rating"][entries["item"] == item]
         answers.append(
             {
                 "item": item,
@@ -274,9 +272,9 @@ def _whole(
                 "mean": centre,
                 "std": deviation,
                 "interval90": [low, high],
-                "rated": int(rated[0]) if rated.size else None,
-                "userRatings": entries.size,
-                "itemRatings": item_ratings,
+                "rated": rated.of(item),
+                "userRatings": rated.items.size,
+                "itemRatings": prepared.raters_of(item),
                 "canonical": canonical,
                 "block": reading.block,
                 "raw": {"mean": str(mean), "variance": str(variance), "fractionalBits": FRACTION_BITS},

@@ -6,14 +6,17 @@ it out, with the same result.
 
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from pallets.matrix_factorization.fixed_point import F64, I64
 from pallets.matrix_factorization.predict import Predictions
 from pallets.matrix_factorization.prepared import RowPredictor, item_rows, user_rows
+from pallets.matrix_factorization.ratings import NO_RATINGS
 from pallets.matrix_factorization.storage import ITEMS
 from pallets.matrix_factorization.view import ReadModel
 from rpc.service import JsonObject
@@ -48,6 +51,19 @@ class _Users:
                 self.lines[account] = line
 
 
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """What an account has rated: items and ratings, the n-th of the one belonging to the n-th of the other."""
+
+    items: npt.NDArray[np.uint32]
+    ratings: npt.NDArray[np.int16]
+
+    def of(self, item: int) -> int | None:
+        """Return the rating of an item, if there is one."""
+        found = self.ratings[self.items == item]
+        return int(found[0]) if found.size else None
+
+
 class PreparedModel:
     """Rows of a model's users and items."""
 
@@ -60,6 +76,8 @@ class PreparedModel:
         self._users = _Users(self._predictor.row_width)
         self._lock = threading.Lock()
         self._chunks: dict[int, F64] = {}
+        self._raters: dict[int, int] = {}
+        self._rated: dict[AccountId, Rated] = {}
         self.titles: dict[int, str] = {}
 
     @property
@@ -83,6 +101,24 @@ class PreparedModel:
     def item_raters(self) -> I64:
         """How many accounts have rated each item. Shape (I,)."""
         return self._model.items.raters
+
+    def raters_of(self, item: int) -> int:
+        """Return how many accounts have rated an item."""
+        raters = self._raters.get(item)
+        if raters is None:
+            raters = self._raters[item] = int(self._model.items.raters_of(np.array([item]))[0])
+        return raters
+
+    def rated_by(self, account: AccountId) -> Rated:
+        """Return what an account has rated."""
+        rated = self._rated.get(account)
+        if rated is None:
+            entry = self._model.users.get(account)
+            entries = NO_RATINGS.entries if entry is None else entry.ratings.entries
+            if len(self._rated) >= MOST_USERS:
+                self._rated.clear()
+            rated = self._rated[account] = Rated(entries["item"], entries["rating"])
+        return rated
 
     def _features(self, rows: F64) -> F64:
         return rows[:, 1 : self._model.config.model.width]

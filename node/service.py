@@ -4,10 +4,11 @@ import errno
 import logging
 import signal
 import socket
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -18,7 +19,7 @@ from node.config import VERSION, NodeConfig, SyncMode
 from node.errors import ExitCode, NodeError, first_error
 from node.executor import ThreadExecutor
 from node.inbox import Inbox
-from node.memory import settle
+from node.memory import collect_on_growth, settle
 from node.node import Node
 from node.node_key import load_node_key
 from node.pool import TransactionPool
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_SWITCH_INTERVAL: Final = 0.001
+"""Seconds after which a thread that waits gets its turn: Python's own five are felt by whoever asks during a block."""
+
 
 def milliseconds() -> int:
     """Return the time of the clock, since the Unix epoch."""
@@ -66,6 +70,7 @@ def run_node(config: NodeConfig) -> int:
             chain = None if snapshot is not None else _open_chain(config, store)
             network = _network(config, first.header.hash())
             settle()
+            sys.setswitchinterval(_SWITCH_INTERVAL)
             if chain is not None:
                 return trio.run(_run, config, chain, network, sockets)
             assert snapshot is not None, "there is a chain, or the beginning of one"
@@ -242,6 +247,7 @@ async def _serve(
         _greet(config, chain, network, sockets)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(node.run)
+            nursery.start_soon(collect_on_growth)
             await stopped.wait()
             nursery.cancel_scope.cancel()
     except* StorageError as group:

@@ -257,7 +257,8 @@ class Dispatcher:
             async with asyncio.timeout(patience):
                 result = await pending.awaitable
         except RpcError as fault:
-            refusal = fault
+            # Its traceback holds this frame, and that the awaitable, which holds the fault: a circle for each refusal.
+            refusal = fault.with_traceback(None)
         except TimeoutError:
             refusal = not_ready(f"no result within {patience:g} seconds")
         except asyncio.CancelledError:

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from rpc.endpoint import ABORT
+from rpc.joining import joining
 from rpc.limits import RpcLimits
 
 # Connections above the limit that still are told so; beyond them new ones are cut off without a word.
@@ -60,7 +61,7 @@ class GuardedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Cut off what is far over the limit."""
-        super().connection_made(transport)
+        super().connection_made(joining(transport, self.loop))
         if len(self.connections) > self.limits.max_connections + SPARE_CONNECTIONS:
             transport.abort()
 
@@ -116,6 +117,10 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         super().__init__(config, *arguments, **named)
         self.limits = config.limits
         self.stalled_since: float | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        """Take the connection over from its handshake."""
+        super().connection_made(joining(transport, self.loop))
 
     def handle_connect(self, event: Any) -> None:
         """Give the application the means to cut off a client that does not read."""

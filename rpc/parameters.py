@@ -249,6 +249,9 @@ def parse_pairs(value: object) -> Pairs:
     if not isinstance(value, list):
         raise ValueError(f"must be an array of [account, item], not {type_name(value)}")
     _bounded(value, MAX_PAIRS, "pairs")
+    plain = _plain_pairs(value)
+    if plain is not None:
+        return plain
     pairs = Pairs([], [])
     for index, entry in enumerate(value):
         if type(entry) is not list or len(entry) != 2:
@@ -259,6 +262,21 @@ def parse_pairs(value: object) -> Pairs:
         except ValueError as error:
             raise ValueError(f"entry {index} {error}") from None
     return pairs
+
+
+def _plain_pairs(value: list[list[str | int]]) -> Pairs | None:
+    """Read pairs if all of them are right and no item is a string: without a look at each by itself."""
+    if {*map(type, value)} != {list} or {*map(len, value)} != {2}:
+        return None
+    accounts, items = zip(*value, strict=True)
+    if {*map(type, accounts)} != {str} or {*map(type, items)} != {int}:
+        return None
+    if max(map(len, accounts)) > _LONGEST_ACCOUNT or min(items) < 0 or max(items) > MAX_U64:
+        return None
+    try:
+        return Pairs([*map(_account, accounts)], [*items])
+    except AddressError:
+        return None
 
 
 def parse_recommend_options(value: object) -> RecommendOptions:

@@ -108,15 +108,25 @@ class PreparedExtrinsic:
 class ValidTransaction:
     """A transaction that may enter a block now or, with `is_future`, once its predecessors have.
 
-    `longevity`: it is valid in blocks up to and including this number.
+    `expected`: the nonce that the chain expects of its account next. `longevity`: it is valid in blocks up to and
+    including this number.
     """
 
     prepared: PreparedExtrinsic
     account: AccountId
     nonce: Nonce
-    is_future: bool
-    is_new_account: bool
+    expected: Nonce
     longevity: BlockNumber
+
+    @property
+    def is_future(self) -> bool:
+        """Tell whether others of its account have to come first."""
+        return self.nonce > self.expected
+
+    @property
+    def is_new_account(self) -> bool:
+        """Tell whether the chain does not know its account."""
+        return self.expected == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,22 +274,29 @@ class _AccountCheck:
         self._check = check
         self._payloads = SignedPayloads(runtime.version, number, partial(self._system.block_hash, state))
 
-    def nonce(self, prepared: PreparedExtrinsic, signature: Signature) -> Nonce:
-        """Check era and signature; return the account's nonce.
+    def nonce(self, signature: Signature) -> Nonce:
+        """Return the nonce that the chain expects of a signer next, which costs less to find out than a signature.
 
         Raises:
-            InvalidTransaction: ANCIENT_BIRTH_BLOCK, BAD_SIGNER, BAD_PROOF or STALE.
+            InvalidTransaction: BAD_SIGNER or STALE.
         """
         account = signature.account
         if account == _NOBODY:
             raise InvalidTransaction(InvalidReason.BAD_SIGNER)
-        payload = self._payloads.of(prepared.encoded_call, signature)
-        if not self._check(prepared.hash, signature, payload):
-            raise InvalidTransaction(InvalidReason.BAD_PROOF)
         nonce = self._system.nonce(self._state, account)
         if signature.nonce < nonce:
             raise InvalidTransaction(InvalidReason.STALE)
         return nonce
+
+    def prove(self, prepared: PreparedExtrinsic, signature: Signature) -> None:
+        """Check era and signature.
+
+        Raises:
+            InvalidTransaction: ANCIENT_BIRTH_BLOCK or BAD_PROOF.
+        """
+        payload = self._payloads.of(prepared.encoded_call, signature)
+        if not self._check(prepared.hash, signature, payload):
+            raise InvalidTransaction(InvalidReason.BAD_PROOF)
 
 
 class TransactionValidator:
@@ -291,6 +308,7 @@ class TransactionValidator:
         """Take the state of `parent` and begin, as it were, the block after it."""
         self._runtime = runtime
         self._state = Overlay(state)
+        self.parent = parent
         self.number = BlockNumber(parent.number + 1)
         self._context = Context(self._state, self.number, parent.hash, runtime.empty_view)
         runtime.system.initialize(self._context)
@@ -302,21 +320,35 @@ class TransactionValidator:
         Raises:
             InvalidTransaction: it may not enter this block, nor one after it.
         """
+        transaction = self.examine(prepared)
+        self.prove(transaction)
+        return transaction
+
+    def examine(self, prepared: PreparedExtrinsic) -> ValidTransaction:
+        """Check everything but the signature, which costs more than all the rest.
+
+        Raises:
+            InvalidTransaction: it may not enter this block, nor one after it.
+        """
         signature = prepared.signature
         if signature is None:
             raise InvalidTransaction(InvalidReason.UNSIGNED)
-        nonce = self._accounts.nonce(prepared, signature)
+        expected = self._accounts.nonce(signature)
         meter = BlockMeter(self._runtime.limits)
-        meter.check(weight=prepared.weight, length=len(prepared.raw), is_new=nonce == 0)
+        meter.check(weight=prepared.weight, length=len(prepared.raw), is_new=expected == 0)
         prepared.call.admit(self._context, signature.account)
-        return ValidTransaction(
-            prepared,
-            signature.account,
-            signature.nonce,
-            is_future=signature.nonce > nonce,
-            is_new_account=nonce == 0,
-            longevity=BlockNumber(signature.era.death(self.number) - 1),
-        )
+        longevity = BlockNumber(signature.era.death(self.number) - 1)
+        return ValidTransaction(prepared, signature.account, signature.nonce, expected, longevity)
+
+    def prove(self, transaction: ValidTransaction) -> None:
+        """Check the signature; safe to use from several threads.
+
+        Raises:
+            InvalidTransaction: ANCIENT_BIRTH_BLOCK or BAD_PROOF.
+        """
+        signature = transaction.prepared.signature
+        assert signature is not None, "nothing else is examined"
+        self._accounts.prove(transaction.prepared, signature)
 
     def nonce(self, account: AccountId) -> Nonce:
         """Return the nonce that the chain expects of `account` next."""
@@ -412,11 +444,12 @@ class BlockExecution:
     def _apply_signed(self, prepared: PreparedExtrinsic, signature: Signature) -> DispatchError | None:
         """Apply a transaction: checks, nonce, call."""
         system, context = self._runtime.system, self._context
-        nonce = self._accounts.nonce(prepared, signature)
+        nonce = self._accounts.nonce(signature)
         if signature.nonce > nonce:
             raise InvalidTransaction(InvalidReason.FUTURE)
         is_new, length, weight = nonce == 0, len(prepared.raw), prepared.weight
         self._meter.check(weight=weight, length=length, is_new=is_new)
+        self._accounts.prove(prepared, signature)
         prepared.call.admit(context, signature.account)
         context.enter_extrinsic(len(self._extrinsics), self._meter.room(is_new=is_new) - weight)
         checkpoint = context.checkpoint()

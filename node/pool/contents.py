@@ -60,26 +60,34 @@ class Contents:
 
     # Who gets a place.
 
-    def make_room(self, valid: ValidTransaction, *, is_new: bool, is_ready: bool) -> str | None:
-        """Let others go for one more transaction; or let nobody go, and say why there is no room.
-
-        Nothing of an account leaves that others wait for: the last ones go first.
-        """
-        queue, length = self.queues.get(valid.account), len(valid.prepared.raw)
-        rooms = [(self.room, self.room.takes(length))]
-        if not is_ready:
-            if queue is not None and queue.futures >= self._limits.futures_per_account:
-                return f"the account has {queue.futures} future transactions"
-            rooms.insert(0, (self.future_room, self.future_room.takes(length)))
-        for room, places in rooms:
+    def lacks_room(self, valid: ValidTransaction, *, is_new: bool, is_ready: bool) -> str | None:
+        """Say why there is no room for one more transaction, or None if there is, or others would go for it."""
+        queue = self.queues.get(valid.account)
+        if not is_ready and queue is not None and queue.futures >= self._limits.futures_per_account:
+            return f"the account has {queue.futures} future transactions"
+        for room, places in self._places(valid, is_ready=is_ready):
             if not room.lacking(places) or room.yields(queue, places, is_new=is_new):
                 continue
             if queue is None or self._places_behind(room, queue, valid.nonce) < room.lacking(places):
                 kind = "the pool is" if room is self.room else "the places for future transactions are"
                 return f"{kind} full, and no account takes more than its share for this one to take its place"
-        for room, places in rooms:
-            self._displace(room, places, queue, is_new=is_new)
         return None
+
+    def make_room(self, valid: ValidTransaction, *, is_new: bool, is_ready: bool) -> str | None:
+        """Let others go for one more transaction; or let nobody go, and say why there is no room.
+
+        Nothing of an account leaves that others wait for: the last ones go first.
+        """
+        why = self.lacks_room(valid, is_new=is_new, is_ready=is_ready)
+        if why is None:
+            for room, places in self._places(valid, is_ready=is_ready):
+                self._displace(room, places, self.queues.get(valid.account), is_new=is_new)
+        return why
+
+    def _places(self, valid: ValidTransaction, *, is_ready: bool) -> list[tuple[Room, int]]:
+        """Return where a transaction takes how many places."""
+        rooms = [self.room] if is_ready else [self.future_room, self.room]
+        return [(room, room.takes(len(valid.prepared.raw))) for room in rooms]
 
     def _displace(self, room: Room, places: int, queue: AccountQueue | None, *, is_new: bool) -> None:
         """Let transactions go until `places` are free."""

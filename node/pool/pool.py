@@ -128,6 +128,18 @@ class TransactionPool:
             detail = f"{to_hex(extrinsic)} was found invalid and is banned up to block {until}"
             raise self._contents.refusal(RefusalReason.TEMPORARILY_BANNED, detail)
 
+    def check_place(self, valid: ValidTransaction, chain_nonce: Nonce) -> None:
+        """Refuse what `add` would refuse whatever else comes in: worth a look before the signature is checked.
+
+        Raises:
+            PoolRefused, InvalidTransaction: see `add`.
+        """
+        queue = self._fitting(valid, chain_nonce)
+        is_new, _ = _kind(valid, chain_nonce, queue)
+        # What is future now may be ready by then: those before it may be on their way with it.
+        if (why := self._contents.lacks_room(valid, is_new=is_new, is_ready=True)) is not None:
+            raise self._contents.refusal(RefusalReason.POOL_FULL, why)
+
     def add(self, valid: ValidTransaction, chain_nonce: Nonce) -> Added:
         """Take a transaction, which may have been validated on an older block.
 
@@ -138,16 +150,9 @@ class TransactionPool:
             PoolRefused: there is no place for it.
             InvalidTransaction: STALE or ANCIENT_BIRTH_BLOCK, if the blocks since its validation made it so.
         """
-        contents, nonce = self._contents, valid.nonce
-        self.check_new(valid.prepared.hash)
-        queue = contents.queues.get(valid.account)
-        if nonce < chain_nonce or (queue is not None and nonce < queue.start):
-            raise InvalidTransaction(InvalidReason.STALE)
-        if valid.longevity <= self._contents.height:
-            raise InvalidTransaction(InvalidReason.ANCIENT_BIRTH_BLOCK)
-        is_new = chain_nonce == 0 if queue is None else queue.is_new
-        is_ready = nonce == (chain_nonce if queue is None else queue.next)
-        self._refuse_second(valid, queue)
+        contents = self._contents
+        queue = self._fitting(valid, chain_nonce)
+        is_new, is_ready = _kind(valid, chain_nonce, queue)
         if (why := contents.make_room(valid, is_new=is_new, is_ready=is_ready)) is not None:
             raise contents.refusal(RefusalReason.POOL_FULL, why)
         if queue is None:
@@ -163,6 +168,17 @@ class TransactionPool:
             added = Added(TransactionState.FUTURE)
         self._watchers.flush()
         return added
+
+    def _fitting(self, valid: ValidTransaction, chain_nonce: Nonce) -> AccountQueue | None:
+        """Return the queue of a transaction's account, if there is one, and nothing but room may be in its way."""
+        self.check_new(valid.prepared.hash)
+        queue = self._contents.queues.get(valid.account)
+        if valid.nonce < chain_nonce or (queue is not None and valid.nonce < queue.start):
+            raise InvalidTransaction(InvalidReason.STALE)
+        if valid.longevity <= self._contents.height:
+            raise InvalidTransaction(InvalidReason.ANCIENT_BIRTH_BLOCK)
+        self._refuse_second(valid, queue)
+        return queue
 
     def _refuse_second(self, valid: ValidTransaction, queue: AccountQueue | None) -> None:
         """Of two transactions with one nonce the first stays.
@@ -345,3 +361,10 @@ class TransactionPool:
     def unwatch(self, extrinsic: Hash, listener: StatusListener) -> None:
         """Tell `listener` nothing more of a transaction; from any thread, also if it never listened."""
         self._watchers.silence(extrinsic, listener)
+
+
+def _kind(valid: ValidTransaction, chain_nonce: Nonce, queue: AccountQueue | None) -> tuple[bool, bool]:
+    """Tell whether the account of a transaction is new to the chain, and whether the transaction is ready."""
+    if queue is None:
+        return chain_nonce == 0, valid.nonce == chain_nonce
+    return queue.is_new, valid.nonce == queue.next

@@ -128,7 +128,7 @@ class PeerHandler:
         except MessageError as error:
             raise Refuse(str(error)) from None
         self.peers.add(peer.peer_id, handshake)
-        log.info("peer %s, best block %d; %d peers", peer.peer_id, handshake.best.number, len(self.peers))
+        log.info("peer %s, best block %d; %s", peer.peer_id, handshake.best.number, _counted(len(self.peers)))
         if not self._has_warned and is_far_ahead(self._chain, handshake.best.number):
             self._has_warned = True
             log.warning(
@@ -144,7 +144,7 @@ class PeerHandler:
     def on_peer_gone(self, peer: PeerId) -> None:
         """Forget a peer."""
         self.peers.remove(peer)
-        log.info("peer %s is gone; %d peers", peer, len(self.peers))
+        log.info("peer %s is gone; %s", peer, _counted(len(self.peers)))
 
     async def on_gossip(self, topic: Topic, payload: bytes, from_peer: PeerId) -> Verdict:
         """Judge what a peer passes on."""
@@ -169,3 +169,7 @@ class PeerHandler:
         except StorageError as error:
             self._break(error)
             raise Refuse("the database has failed") from None
+
+
+def _counted(peers: int) -> str:
+    return "1 peer" if peers == 1 else f"{peers} peers"

@@ -73,11 +73,12 @@ class TransactionExchange:
             log.debug("a transaction is not passed on: %s", error)
 
     def _publish(self, batch: bytes) -> None:
-        self._network.publish(Topic.TRANSACTIONS, batch)
         to = tuple(str(peer) for peer, _ in self._peers)
-        if to:
-            for transaction in split(batch):
-                self._pool.on_broadcast(extrinsic_hash(transaction), to)
+        if not to:
+            return  # peers to come ask for what the pool has
+        self._network.publish(Topic.TRANSACTIONS, batch)
+        for transaction in split(batch):
+            self._pool.on_broadcast(extrinsic_hash(transaction), to)
 
     async def on_gossip(self, payload: bytes) -> Verdict:
         """Take a batch; it is passed on if there is something good and nothing false in it."""

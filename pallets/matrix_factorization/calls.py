@@ -33,7 +33,7 @@ _REGISTRATION_WEIGHT = 60 * MICROSECOND
 
 # What the length of a list costs, a rating in it: learning from it at the end of the block, copying it for a change,
 # and looking for an item.
-_LEARNING_WEIGHT = 2_000_000
+_LEARNING_WEIGHT = 2_500_000
 _COPYING_WEIGHT = 5_000
 _SEARCHING_WEIGHT = 2_000
 

@@ -25,7 +25,7 @@ def end_block(context: Context, branch: ModelBranch, model: Model, config: Confi
     if model.is_pending:
         return _activate(context, branch, model) if context.number >= model.due else model
     quiet = context.number - model.last_change >= config.quiet_period(model.ratings)
-    if model.drift > 0 and (2 * model.drift >= model.frozen_ratings or quiet):
+    if model.drift > 0 and (4 * model.drift >= model.frozen_ratings or quiet):
         due = BlockNumber(context.number + config.activation_delay(model.ratings))
         model = _freeze(branch, model, due)
         context.deposit(EPOCH_STARTED, model.generation, due)

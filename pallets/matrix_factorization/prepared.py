@@ -6,6 +6,7 @@ docs/inference.md, eq. 7.
 """
 
 import math
+from operator import add
 
 import numpy as np
 
@@ -47,23 +48,30 @@ class RowPredictor:
 
     def predict(self, users: F64, items: F64) -> Predictions:
         """Mean and variance of ratings, in pairs of rows; a single user or item goes with all. Shapes: (n, ...)."""
-        mean, variance = self._moments(users, items)
+        products, terms = self._terms(users, items)
+        mean = (users[..., 0] + items[..., 0]) + _fold(products)
+        variance = np.maximum(_fold(terms), 0.0) + users[..., -1]
         return Predictions(np.rint(mean * ONE).astype(np.int64), np.rint(variance * ONE).astype(np.int64))
 
     def predict_one(self, user: F64, item: F64) -> tuple[int, int]:
-        """Mean and variance of one rating, Q20. Shapes: one row each."""
-        mean, variance = self._moments(user, item)
-        return round(float(mean) * ONE), round(float(variance) * ONE)
+        """Mean and variance of one rating, Q20. Shapes: one row each.
 
-    def _moments(self, users: F64, items: F64) -> tuple[F64, F64]:
+        The sums are made of Python's numbers, which for so few terms takes half the time of arrays.
+        """
+        products, terms = self._terms(user, item)
+        mean = (float(user[0]) + float(item[0])) + _fold_list(products.tolist())
+        variance = max(_fold_list(terms.tolist()), 0.0) + float(user[-1])
+        return round(mean * ONE), round(variance * ONE)
+
+    def _terms(self, users: F64, items: F64) -> tuple[F64, F64]:
+        """Return what the mean and the variance are sums of, along the last axis."""
         width, products, covariance = self._width, self._products, self._covariance
-        mean = (users[..., 0] + items[..., 0]) + _fold(users[..., 1:width] * items[..., 1:width])
         user_covariance, item_covariance = users[..., covariance], items[..., covariance]
         terms = user_covariance * items[..., products]
-        terms = terms + item_covariance * users[..., products]
+        terms += item_covariance * users[..., products]
         terms[..., width:] += user_covariance[..., width:] * item_covariance[..., width:]
         terms *= self._times
-        return mean, np.maximum(_fold(terms), 0.0) + users[..., -1]
+        return users[..., 1:width] * items[..., 1:width], terms
 
 
 def _fold(lines: F64) -> F64:
@@ -77,6 +85,14 @@ def _fold(lines: F64) -> F64:
     return first
 
 
+def _fold_list(line: list[float]) -> float:
+    """Sum one line in the same order."""
+    while (count := len(line)) > 1:
+        half = count // 2
+        line = [*map(add, line, line[count - half :]), *line[half : count - half]]
+    return line[0]
+
+
 def on_scale_one(mean: int, variance: int, scale: RatingScale) -> tuple[float, float, float, float]:
     """Mean, deviation and both ends of the interval of one prediction, as `predict.on_scale` gives them."""
     half = (scale.maximum - scale.minimum) / 2
@@ -84,8 +100,6 @@ def on_scale_one(mean: int, variance: int, scale: RatingScale) -> tuple[float, f
     centre = middle + half * (mean / ONE)
     deviation = half * math.sqrt(variance / ONE)
     reach = INTERVAL_90 * deviation
-
-    def clipped(value: float) -> float:
-        return min(max(value, float(scale.minimum)), float(scale.maximum))
-
-    return clipped(centre), deviation, clipped(centre - reach), clipped(centre + reach)
+    least, most = float(scale.minimum), float(scale.maximum)
+    clipped = [min(max(value, least), most) for value in (centre, centre - reach, centre + reach)]
+    return clipped[0], deviation, clipped[1], clipped[2]

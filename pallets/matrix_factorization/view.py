@@ -58,28 +58,10 @@ class ReadModel:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelView:
-    """The model of a block, ready for a block on top of it. It never changes, so any thread may branch it."""
+class ModelView(ReadModel):
+    """The same, ready for a block on top of it. It never changes, so any thread may branch it."""
 
-    config: Config
-    record: Model
-    phi: Phi
     pending: PendingEpoch | None = None
-
-    @property
-    def frozen(self) -> Frozen:
-        """Return what was learned from the active freeze."""
-        return self.phi.frozen
-
-    @property
-    def users(self) -> Users:
-        """Return the accounts that have ratings."""
-        return self.phi.users
-
-    @property
-    def items(self) -> ItemTable:
-        """Return all items."""
-        return self.phi.items
 
     @property
     def is_prepared(self) -> bool:

@@ -150,7 +150,7 @@ class _Maker:
             pair, call, IMMORTAL, Nonce(nonce), version.spec_version, version.transaction_version, genesis, genesis
         )
         prepared = self.chain.runtime.prepare(raw)
-        return ValidTransaction(prepared, pair.public, Nonce(nonce), False, nonce == 0, FOREVER)
+        return ValidTransaction(prepared, pair.public, Nonce(nonce), Nonce(nonce), FOREVER)
 
 
 def make_blocks(blocks: Iterator[list[tuple[int, bytes]]], directory: Path, file: Path) -> int:

@@ -351,7 +351,7 @@ def test_false_transactions_are_refused(stage: Stage, false: str) -> None:
     batch = {
         "no batch": b"\xff" * 20,
         "no transaction": join([good, b"\x04\x00"]),
-        "a forged one": join([good, transaction(stage, 0, forged=True)]),
+        "a forged one": join([good, transaction(stage, 9, forged=True)]),
     }[false]
     puppet.publish("transactions", batch)
     puppet.wait_for_score(f"bad message (a false message on /mfchain/{stage.genesis.hex()}/transactions/1)", -20)

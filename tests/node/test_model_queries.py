@@ -220,7 +220,7 @@ def test_items_come_in_pages(queries: ModelQueries) -> None:
         assert each == {name: known[name] for name in ("item", "title", "ratings", "bias")}
     assert plain(queries.items(2, 3, None)) == {"total": 9, "items": whole["items"][2:5]}
     assert plain(queries.items(8, 5, None))["items"] == whole["items"][8:]
-    for start in (9, 10**12):
+    for start in (9, 10**12, 2**63, 2**64 - 1):
         assert plain(queries.items(start, 5, None)) == {"total": 9, "items": []}
 
 

@@ -123,8 +123,8 @@ def test_a_prediction_for_which_there_is_no_room_leaves_the_block_as_if_it_had_n
         chain = SmallChain(config=replace(QUICK, max_ratings_per_user=9, max_items=99), items=tuple("abcdefghij"))
         chain.block(*((name, remark(b"")) for name in NAMES))
         # Alice's batch of nine, and a prediction without what it costs to learn from these.
-        batch_of_nine = (70 + 90 + 8 * 40 + 100) * MICROSECOND + 9 * (2_000_000 + 9 * 2_000)
-        room = batch_of_nine + (70 + 400) * MICROSECOND + 2_000_000
+        batch_of_nine = (70 + 90 + 8 * 40 + 100) * MICROSECOND + 9 * (2_500_000 + 9 * 2_000)
+        room = batch_of_nine + (70 + 400) * MICROSECOND + 2_500_000
         chain.limits = replace(chain.limits, weight=room)
         chain.runtime = construct_runtime(ChainConstants(0, 1, chain.items, chain.limits, chain.config))
         execution = chain.runtime.open_block(chain.state, chain.head, chain.view)

@@ -1,8 +1,11 @@
 """JSON-RPC itself, over HTTP: forms of requests, batches, notifications, and every refusal."""
 
 import asyncio
+import gc
 import logging
 import threading
+import weakref
+from collections.abc import Awaitable
 from typing import Any
 
 import orjson
@@ -10,7 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rpc.app import create_app
 from rpc.dispatch import Call, Dispatcher, Method
+from rpc.errors import RpcError, invalid_params
 from rpc.limits import RpcLimits
 from rpc.parameters import BOOLEAN, TEXT, Param, optional
 from runtime.primitives import blake2b_256, to_hex
@@ -361,6 +366,29 @@ def test_a_call_that_the_stopping_node_lets_go_is_answered(start: Start) -> None
         "message": "the node is not ready: it is stopping",
         "data": {"reason": "NotReady", "why": "it is stopping"},
     }
+
+
+def test_a_refusal_that_was_waited_for_leaves_nothing_for_the_collector() -> None:
+    refusals: list[weakref.ref[RpcError]] = []
+
+    async def refuse(_: Call) -> None:
+        fault = invalid_params("no")
+        refusals.append(weakref.ref(fault))
+        raise fault
+
+    async def main() -> None:
+        server = create_app(FakeNode(), RpcLimits(), only_loopback=True).server
+        call = Call(server, server.service)
+        gc.disable()
+        try:
+            outcome = Dispatcher([Method("refuse", refuse)]).dispatch(orjson.dumps({**CHAIN, "method": "refuse"}), call)
+            assert isinstance(outcome, Awaitable)
+            assert orjson.loads(await outcome or b"") == refusal(-32602, "no")
+            assert [reference() for reference in refusals] == [None]
+        finally:
+            gc.enable()
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("result", [2**64, {1: 2}, object()], ids=["beyond 64 bits", "keys", "object"])

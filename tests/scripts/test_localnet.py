@@ -56,7 +56,7 @@ def test_two_producers_until_ctrl_c(running: subprocess.Popen[str], tmp_path: Pa
     ]
     for name in ("alice", "bob"):
         assert err.match(re.compile(rf"{name} +\| .* JSON-RPC at "), STARTS_WITHIN) is not None
-        assert err.match(re.compile(rf"{name} +\| .*; 1 peers$")) is not None
+        assert err.match(re.compile(rf"{name} +\| .*; 1 peer$")) is not None
     User(urls[0]).json("rate", 1, "like", "--suri", "//Alice")
     with RpcClient(urls[1], timeout=PATIENCE) as client, client.subscribe("mf_subscribeModel") as models:
         model = client.call("mf_model")

@@ -28,7 +28,7 @@ def valid(name: str, nonce: int, variant: int = 0, *, longevity: int = FOREVER, 
     signature = Signature(account(name), Scheme.ED25519, bytes(SIGNATURE_LENGTH), IMMORTAL, Nonce(nonce))
     raw = Extrinsic(signature, call).encode()
     prepared = PreparedExtrinsic(raw, extrinsic_hash(raw), signature, call, _NOTHING)
-    return ValidTransaction(prepared, account(name), Nonce(nonce), nonce > 0, nonce == 0, BlockNumber(longevity))
+    return ValidTransaction(prepared, account(name), Nonce(nonce), Nonce(nonce), BlockNumber(longevity))
 
 
 def hash_of(transaction: ValidTransaction) -> Hash:

@@ -131,7 +131,8 @@ def _calibration(found: Mapping[str, Any]) -> str:
     return chart(title, "quantile", "share of ratings", series)
 
 
-def _orders(found: Mapping[str, Any]) -> str:
+def _orders(results: Mapping[str, Any]) -> str:
+    found = results["orders"]
     names = list(found)
     rows = (
         ("one update a rating", "oneUpdateARating", 1),

@@ -30,12 +30,21 @@ CONFIG = Config(
     ratings_per_delay_block=6,
     item_commits_per_block=0,
 )
+EIGHT = replace(CONFIG, inline_rebuild_limit=8)
 ITEMS = tuple(f"item {number}" for number in range(40))
 
 
 @pytest.fixture
 def chain() -> SmallChain:
     return SmallChain(config=CONFIG, items=ITEMS)
+
+
+@pytest.fixture
+def eight() -> SmallChain:
+    """Return a chain at rest with eight ratings; one more is over the limit, and not a quarter of them."""
+    chain = SmallChain(config=EIGHT, items=ITEMS)
+    chain.block(rate("Alice", *range(8)))
+    return chain
 
 
 def rate(name: str, *items: int, rating: int = 5) -> tuple[str, bytes]:
@@ -98,35 +107,34 @@ def test_a_change_that_is_taken_back_in_its_block_is_a_change(chain: SmallChain)
 # Rules 2 and 3.
 
 
-def test_beyond_the_limit_half_of_the_frozen_ratings_must_change(chain: SmallChain) -> None:
-    chain.block(rate("Alice", 0, 1, 2, 3))
-    chain.block(rate("Bob", 0))
-    assert epochs(chain) == (1, 1, 0, 4, 1)
-    assert told(chain) == []
-    chain.block(rate("Bob", 1))
-    assert epochs(chain) == (2, 1, 3 + 1 + 1, 6, 0)
-    assert told(chain) == [("EpochStarted", {"generation": 2, "due": 5})]
-    frozen = learned_of_now(chain)
-    chain.block()
-    assert epochs(chain) == (2, 1, 5, 6, 0)
-    assert told(chain) == []
-    chain.block()
-    assert epochs(chain) == (2, 2, 0, 6, 0)
-    assert told(chain) == [("EpochCompleted", {"digest": frozen})]
-    assert MODEL.get(chain.state).digest == frozen
+def test_beyond_the_limit_a_quarter_of_the_frozen_ratings_must_change(eight: SmallChain) -> None:
+    eight.block(rate("Bob", 0))
+    assert epochs(eight) == (1, 1, 0, 8, 1)
+    assert told(eight) == []
+    eight.block(rate("Bob", 1))
+    assert epochs(eight) == (2, 1, 3 + 1 + 1, 10, 0)
+    assert told(eight) == [("EpochStarted", {"generation": 2, "due": 5})]
+    frozen = learned_of_now(eight)
+    eight.block()
+    assert epochs(eight) == (2, 1, 5, 10, 0)
+    assert told(eight) == []
+    eight.block()
+    assert epochs(eight) == (2, 2, 0, 10, 0)
+    assert told(eight) == [("EpochCompleted", {"digest": frozen})]
+    assert MODEL.get(eight.state).digest == frozen
 
 
-def test_an_odd_number_of_frozen_ratings_is_halved_upwards() -> None:
-    chain = SmallChain(config=replace(CONFIG, inline_rebuild_limit=5), items=ITEMS)
-    chain.block(rate("Alice", 0, 1, 2, 3, 4))
-    for item, expected in ((0, (1, 1, 0, 5, 1)), (1, (1, 1, 0, 5, 2)), (2, (2, 1, 4 + 2, 8, 0))):
+def test_a_quarter_of_an_odd_number_of_frozen_ratings_is_rounded_up() -> None:
+    chain = SmallChain(config=replace(CONFIG, inline_rebuild_limit=9), items=ITEMS)
+    chain.block(rate("Alice", *range(9)))
+    for item, expected in ((0, (1, 1, 0, 9, 1)), (1, (1, 1, 0, 9, 2)), (2, (2, 1, 4 + 3, 12, 0))):
         chain.block(rate("Bob", item))
         assert epochs(chain) == expected
 
 
 def test_what_comes_while_a_model_is_pending_counts_towards_the_next_epoch(chain: SmallChain) -> None:
     chain.block(rate("Alice", *range(12)))
-    assert epochs(chain) == (1, 0, 1 + 3, 12, 0), "from nothing, any rating is half"
+    assert epochs(chain) == (1, 0, 1 + 3, 12, 0), "from nothing, any rating is enough"
     chain.block(rate("Bob", *range(5)))
     assert epochs(chain) == (1, 0, 4, 12, 5)
     chain.block(rate("Bob", *range(5, 9)))
@@ -150,19 +158,18 @@ def test_the_delay_grows_with_the_ratings(chain: SmallChain, ratings: int, delay
     assert epochs(chain) == (1, 1, 0, ratings, 0)
 
 
-def test_an_epoch_begins_when_nothing_has_changed_for_a_while(chain: SmallChain) -> None:
-    chain.block(rate("Alice", 0, 1, 2, 3))
-    chain.block(rate("Bob", 0))
+def test_an_epoch_begins_when_nothing_has_changed_for_a_while(eight: SmallChain) -> None:
+    eight.block(rate("Bob", 0))
     for block in (3, 4, 5):
-        chain.block(("Charlie", submit_rating(99, 1)), rate("Bob", 0))
-        assert epochs(chain) == (1, 1, 0, 4, 1), block
-    chain.block()
-    assert epochs(chain) == (2, 1, 6 + 1, 5, 0), "block 2 changed something, block 6 is the fourth after it"
-    chain.block()
-    assert epochs(chain) == (2, 2, 0, 5, 0)
-    for _ in range(6):
-        chain.block()
-        assert epochs(chain) == (2, 2, 0, 5, 0)
+        eight.block(("Charlie", submit_rating(99, 1)), rate("Bob", 0))
+        assert epochs(eight) == (1, 1, 0, 8, 1), block
+    eight.block()
+    assert epochs(eight) == (2, 1, 6 + 2, 9, 0), "block 2 changed something, block 6 is the fourth after it"
+    eight.block()
+    assert epochs(eight) == (2, 1, 8, 9, 0)
+    for _ in range(7):
+        eight.block()
+        assert epochs(eight) == (2, 2, 0, 9, 0)
 
 
 def test_a_change_begins_the_quiet_time_anew(chain: SmallChain) -> None:
@@ -196,14 +203,13 @@ def test_the_quiet_time_is_no_shorter_than_the_delay(chain: SmallChain) -> None:
     assert epochs(chain) == (2, 1, 13 + 6, 30, 0)
 
 
-def test_what_is_as_it_was_frozen_begins_no_epoch(chain: SmallChain) -> None:
-    chain.block(rate("Alice", 0, 1, 2, 3))
-    chain.block(rate("Bob", 0))
-    chain.block(("Bob", retract_rating(0)), rate("Charlie", 0))
-    chain.block(("Charlie", retract_rating(0)), rate("Alice", 4))
-    assert epochs(chain) == (1, 1, 0, 4, 1)
-    chain.block(rate("Alice", 0, rating=1), ("Alice", submit_rating(0, 5)))
-    assert epochs(chain)[-1] == 1
+def test_what_is_as_it_was_frozen_begins_no_epoch(eight: SmallChain) -> None:
+    eight.block(rate("Bob", 0))
+    eight.block(("Bob", retract_rating(0)), rate("Charlie", 0))
+    eight.block(("Charlie", retract_rating(0)), rate("Alice", 8))
+    assert epochs(eight) == (1, 1, 0, 8, 1)
+    eight.block(rate("Alice", 0, rating=1), ("Alice", submit_rating(0, 5)))
+    assert epochs(eight)[-1] == 1
 
 
 def test_at_rest_with_no_drift_nothing_begins_however_long_it_takes() -> None:
@@ -236,23 +242,23 @@ def test_back_under_the_limit_a_pending_epoch_gives_way_to_the_ratings_of_now(ch
         assert epochs(chain) == (3, 3, 0, 4, 0)
 
 
-def test_back_under_the_limit_before_the_model_is_due(chain: SmallChain) -> None:
+def test_back_under_the_limit_before_the_model_is_due() -> None:
+    chain = SmallChain(config=EIGHT, items=ITEMS)
     chain.block(rate("Alice", *range(12)))
     assert epochs(chain) == (1, 0, 4, 12, 0)
-    chain.block(*(("Alice", retract_rating(item)) for item in range(8)))
-    assert epochs(chain) == (2, 2, 0, 4, 0)
+    chain.block(*(("Alice", retract_rating(item)) for item in range(4)))
+    assert epochs(chain) == (2, 2, 0, 8, 0)
     chain.block(rate("Bob", 0))
-    assert epochs(chain) == (2, 2, 0, 4, 1), "over it again, the four are what was learned"
+    assert epochs(chain) == (2, 2, 0, 8, 1), "over it again, the eight are what was learned"
     chain.block(rate("Bob", 1))
-    assert epochs(chain) == (3, 2, 6, 6, 0)
+    assert epochs(chain) == (3, 2, 4 + 2, 10, 0)
 
 
-def test_back_under_the_limit_with_nothing_pending(chain: SmallChain) -> None:
-    chain.block(rate("Alice", 0, 1, 2, 3))
-    chain.block(rate("Bob", 0))
-    chain.block(("Alice", retract_rating(3)))
-    assert epochs(chain) == (2, 2, 0, 4, 0)
-    assert MODEL.get(chain.state).digest == learned_of_now(chain)
+def test_back_under_the_limit_with_nothing_pending(eight: SmallChain) -> None:
+    eight.block(rate("Bob", 0))
+    eight.block(("Alice", retract_rating(3)))
+    assert epochs(eight) == (2, 2, 0, 8, 0)
+    assert MODEL.get(eight.state).digest == learned_of_now(eight)
 
 
 def test_all_ratings_retracted_with_an_epoch_pending_is_the_model_of_none(chain: SmallChain) -> None:

@@ -25,6 +25,7 @@ SMALL = Config(
     ratings_per_delay_block=6,
     item_commits_per_block=2,
 )
+FIVE = replace(SMALL, inline_rebuild_limit=5)
 NAMES = tuple(PAIRS)
 ITEMS = tuple("abcdefgh")
 
@@ -119,26 +120,30 @@ def test_at_rest_the_order_of_the_ratings_is_forgotten(
     assert np.array_equal(chain.view.items.rows, other.view.items.rows)
 
 
-def test_an_epoch_begins_when_half_has_changed_and_is_in_force_when_due() -> None:
-    chain = SmallChain(config=SMALL, items=ITEMS)
+def test_an_epoch_begins_when_a_quarter_has_changed_and_is_in_force_when_due() -> None:
+    chain = SmallChain(config=FIVE, items=ITEMS)
     for item in range(5):
         chain.block(("Alice", submit_rating(item, 1 + item % 5)))
-    assert (chain.view.record.generation, chain.view.record.active) == (4, 4)
+    assert (chain.view.record.generation, chain.view.record.active) == (5, 5)
     chain.block(("Bob", submit_rating(0, 5)))
     record = chain.view.record
-    assert (record.generation, record.active, record.frozen_ratings, record.drift) == (5, 4, 6, 0)
-    assert record.due == chain.head.number + SMALL.activation_delay(6)
+    assert (record.generation, record.active, record.frozen_ratings, record.drift) == (5, 5, 5, 1)
+    chain.block(("Bob", submit_rating(1, 5)))
+    record = chain.view.record
+    assert (record.generation, record.active, record.frozen_ratings, record.drift) == (6, 5, 7, 0)
+    assert record.due == chain.head.number + SMALL.activation_delay(7)
     while chain.head.number < record.due:
         assert not chain.view.record.is_canonical
         chain.block()
-    assert chain.view.record == replace(record, active=5, due=0, digest=fresh_digest(chain))
+    assert chain.view.record == replace(record, active=6, due=0, digest=fresh_digest(chain))
 
 
 def test_ratings_that_come_while_an_epoch_is_pending_are_not_part_of_it() -> None:
-    chain = SmallChain(config=SMALL, items=ITEMS)
+    chain = SmallChain(config=FIVE, items=ITEMS)
     for item in range(5):
         chain.block(("Alice", submit_rating(item, 3)))
     chain.block(("Bob", submit_rating(0, 5)))
+    chain.block(("Bob", submit_rating(1, 5)))
     frozen = fresh_digest(chain)
     chain.block(("Bob", submit_rating(0, 1)), ("Charlie", submit_rating(1, 1)), ("Alice", retract_rating(2)))
     assert MODEL.get(chain.state).drift == 3

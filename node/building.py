@@ -1,0 +1,68 @@
+"""How a block comes to be: its inherents, what the chain's consensus puts into it, then transactions as they fit."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+
+from node.chain_news import Refusal
+from node.chain_spec import ChainSpec
+from node.consensus import Template
+from pallets.timestamp.pallet import NOW, TIME_KEY
+from runtime.executive import BlockExecution, Runtime, SignatureCheck, ValidTransaction, check_signature
+from runtime.extrinsic import Extrinsic
+from runtime.interface.context import DerivedView
+from runtime.interface.errors import InvalidReason, InvalidTransaction
+from runtime.interface.state import StateReader
+from runtime.primitives import AccountId, BlockRef
+
+
+class BlockBuilder:
+    """One block under way on top of a parent; its inherents are in it from the start."""
+
+    def __init__(
+        self,
+        spec: ChainSpec,
+        runtime: Runtime,
+        state: StateReader,
+        parent: BlockRef,
+        view: DerivedView,
+        template: Template,
+        check: SignatureCheck = check_signature,
+    ) -> None:
+        """Take the parent's state and model; the block's time is the template's, or the first one that is allowed.
+
+        Raises:
+            InvalidBlock: the template does not fit the parent.
+        """
+        self._runtime = runtime
+        self._template = template
+        self.execution: BlockExecution = runtime.open_block(state, parent, view, template.digest, check)
+        earliest = NOW.get(state) + spec.minimum_period
+        self.execution.apply_inherents({TIME_KEY: max(template.milliseconds, earliest)})
+
+    def fill(self, transactions: Iterable[ValidTransaction]) -> tuple[Refusal, ...]:
+        """Put in what belongs to the consensus, and as many transactions as fit, in their order.
+
+        Returns those that turned out to be unfit for any block, and why.
+        """
+        for call in self._template.calls(self.execution.state):
+            # What others have said may be of no use by now; the block goes without it.
+            with suppress(InvalidTransaction):
+                self.execution.apply(self._runtime.prepare(Extrinsic(None, call).encode()))
+        refused: list[Refusal] = []
+        skipped: set[AccountId] = set()
+        takes_new = True
+        for transaction in transactions:
+            if self.execution.is_full:
+                break
+            if transaction.account in skipped or (transaction.nonce == 0 and not takes_new):
+                continue
+            try:
+                self.execution.apply(transaction.prepared)
+            except InvalidTransaction as error:
+                skipped.add(transaction.account)
+                if error.reason is not InvalidReason.EXHAUSTS_RESOURCES:
+                    refused.append((transaction, error))
+                elif transaction.nonce == 0:
+                    # Thousands of made-up accounts may wait, and no further one fits.
+                    takes_new = False
+        return tuple(refused)

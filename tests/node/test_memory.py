@@ -1,0 +1,77 @@
+"""When the collector looks for garbage in a node."""
+
+import gc
+
+import pytest
+import trio
+import trio.testing
+
+from node.memory import collect_on_growth, peak_memory
+
+
+class Circle:
+    """Garbage that only the collector finds."""
+
+    count = 0
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        Circle.count += 1
+
+
+MEBIBYTE = 1 << 20
+
+
+@pytest.mark.parametrize(("start", "grown"), [(0, 16 * MEBIBYTE), (400 * MEBIBYTE, 50 * MEBIBYTE)])
+def test_the_whole_heap_is_looked_through_when_memory_has_grown(start: int, grown: int) -> None:
+    before = gc.get_threshold()
+    now = [start]
+
+    async def watch() -> None:
+        Circle.count = 0
+        circles: list[Circle] | None = [Circle() for _ in range(10)]
+        gc.collect()
+        searches = gc.get_stats()[2]["collections"]
+        circles = None
+        many = [[number] for number in range(1_000_000)]
+        now[0] = start + grown
+        await trio.sleep(10)
+        assert (gc.get_stats()[2]["collections"], Circle.count) == (searches, 0)
+        now[0] += 1
+        await trio.sleep(10)
+        assert (gc.get_stats()[2]["collections"], Circle.count) == (searches + 1, 10)
+        assert (len(many), circles) == (1_000_000, None)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(collect_on_growth, lambda: now[0])
+            await trio.testing.wait_all_tasks_blocked()
+            await watch()
+            nursery.cancel_scope.cancel()
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert gc.get_threshold() == before
+
+
+def test_the_peak_of_memory_grows_with_what_is_held() -> None:
+    before = peak_memory()
+    held = bytearray(before + 16 * MEBIBYTE)
+    assert peak_memory() > len(held) > before > MEBIBYTE
+
+
+@pytest.mark.parametrize("generation", [0, 1])
+def test_what_is_young_is_looked_through_all_the_time(generation: int) -> None:
+    async def main() -> None:
+        with trio.move_on_after(1):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(collect_on_growth)
+                await trio.testing.wait_all_tasks_blocked()
+                before = gc.get_stats()[generation]["collections"]
+                kept = [[number] for number in range(100_000)]
+                assert gc.get_stats()[generation]["collections"] > before
+                assert len(kept) == 100_000
+                nursery.cancel_scope.cancel()
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
