@@ -22,11 +22,6 @@ _MAX_ZONES = 4
 _NO_ENTRIES: Entries = np.empty(0, ENTRY)
 
 
-def packed(entries: Entries) -> npt.NDArray[np.int64]:
-    """One integer for each entry, different for different entries."""
-    return entries["item"].astype(np.int64) << 16 | entries["rating"].astype(np.int64) & 0xFFFF
-
-
 @dataclass(frozen=True, slots=True)
 class Zone:
     """What a list was at the freeze of a generation: `entries[:mark]`, overlaid with `old`."""
