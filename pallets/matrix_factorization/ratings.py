@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.scale import I16, U32, Codec, Field, PackedArray, Struct, Tuple, Vec
+from runtime.values import value
 
 ENTRY = np.dtype([("item", "<u4"), ("rating", "<i2")])
 Entries = npt.NDArray[np.void]
@@ -31,7 +32,7 @@ class Zone:
     old: Entries
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RatingList:
     """The ratings of one account now, and its zone records by ascending generation."""
 

@@ -25,6 +25,7 @@ from runtime.scale import (
     Vec,
     encode_compact,
 )
+from runtime.values import value
 
 GENESIS = BlockNumber(0)
 _MAX_VECTOR = 1 << 12
@@ -55,7 +56,7 @@ class Posterior:
     block: BlockNumber
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Model:
     """The state of learning.
 
