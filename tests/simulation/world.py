@@ -24,7 +24,7 @@ from p2p.config import NetworkConfig
 from p2p.network import Network, RequestKind
 from tests.simulation import scheduler
 from tests.simulation.disk import Disk
-from tests.simulation.faults import Crash, Fault, Partition, Skew, Weather
+from tests.simulation.faults import Crash, Fault, Partition, Rollback, Skew, Weather
 from tests.simulation.medium import Conditions, Host, Medium
 from tests.simulation.network import SimulatedNetwork
 
@@ -118,6 +118,7 @@ class World:
         self._disks: list[Disk] = []
         self._skews: list[int] = []
         self._lives: list[_Life | None] = []
+        self._vanished: set[int] = set()
         self._skew_rng, self._skew = self.rng("skew"), skew
         for _ in range(nodes):
             self.add_place()
@@ -176,6 +177,7 @@ class World:
     async def start(self, index: int) -> None:
         """Starts a node that does not live, as soon as its last life is over."""
         assert self._nursery is not None
+        self._vanished.discard(index)
         while (old := self._lives[index]) is not None:
             if not old.was_ended:
                 return
@@ -192,6 +194,19 @@ class World:
             life.network.leave(silently=silently)
             life.scope.cancel()
             self._on_event("crash", index)
+
+    def vanish(self, index: int) -> None:
+        """Ends a node like that, for as long as nothing but `start` is called for it."""
+        self._vanished.add(index)
+        self.crash(index)
+
+    async def roll_back(self, index: int) -> None:
+        """Ends a node like that, and puts the last copy of its disk in the place of what it has written since."""
+        if (life := self._lives[index]) is not None:
+            self.crash(index)
+            await life.ended.wait()
+        self._disks[index].restore()
+        self._on_event("rollback", index)
 
     async def stop(self, index: int) -> None:
         """Ends a node in order."""
@@ -294,7 +309,7 @@ class World:
                 await trio.sleep(down)
                 # One that should have died in a write and has not written so often dies now.
                 self.crash(node, silently=silently)
-                await self.start(node)
+                await self._restart(node)
             case Partition(groups, span):
                 self.partition(groups)
                 await trio.sleep(span)
@@ -308,6 +323,16 @@ class World:
                 self.set_skew(node, by)
                 await trio.sleep(span)
                 self.set_skew(node, usual)
+            case Rollback(node, age, down):
+                self._disks[node].back_up()
+                await trio.sleep(age)
+                await self.roll_back(node)
+                await trio.sleep(down)
+                await self._restart(node)
+
+    async def _restart(self, index: int) -> None:
+        if index not in self._vanished:
+            await self.start(index)
 
     # Looking
 
