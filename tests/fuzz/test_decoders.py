@@ -1,25 +1,20 @@
 """Whatever is decoded, the answer is a value or one of the errors that are said to come, and takes little memory."""
 
-import tracemalloc
-from collections.abc import Iterator
 from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.decoders import DECODERS, Decoder, mutated, throw, throw_all
+from tests.fuzz.decoders import DECODERS, Decoder, allocated_by, mutated, throw
 
 pytestmark = pytest.mark.full
 
 AT_ONCE: Final = 20
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _memory_is_traced() -> Iterator[None]:
-    tracemalloc.start(1)
-    yield
-    tracemalloc.stop()
+MEASURED: Final = 100
+BASE: Final = 1 << 20
+PER_BYTE: Final = 1_000
+"""What decoding may allocate, at most: a bit, and so many bytes for each one of the input."""
 
 
 def fuzz(decoder: Decoder, count: int) -> None:
@@ -30,7 +25,8 @@ def fuzz(decoder: Decoder, count: int) -> None:
     @settings(max_examples=count // AT_ONCE, suppress_health_check=list(HealthCheck), database=None)
     @given(inputs)
     def throw_some(some: list[bytes]) -> None:
-        throw_all(decoder, some)
+        for data in some:
+            throw(decoder, data)
 
     throw_some()
 
@@ -53,3 +49,12 @@ def test_a_hundred_thousand_inputs(decoder: Decoder) -> None:
 def test_what_is_whole_is_taken(decoder: Decoder) -> None:
     """Without this, a decoder that refuses everything would pass for a good one."""
     assert all(throw(decoder, sample) for sample in decoder.samples)
+
+
+@pytest.mark.parametrize("decoder", DECODERS, ids=lambda decoder: decoder.name)
+def test_no_input_takes_much_more_memory_than_it_has_bytes(decoder: Decoder) -> None:
+    inputs = [mutated(decoder.samples[seed % len(decoder.samples)], seed) for seed in range(MEASURED)]
+    # What is made once does not count.
+    throw(decoder, inputs[0])
+    for allocated, data in allocated_by(decoder, inputs):
+        assert allocated <= BASE + PER_BYTE * len(data), data.hex()

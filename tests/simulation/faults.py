@@ -50,7 +50,7 @@ class Skew:
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """A node's disk is copied; `age` seconds later the node dies, and starts from the copy `down` seconds after that."""
+    """A node's disk is copied; `age` seconds later it dies, and starts from the copy `down` seconds after that."""
 
     node: int
     age: float

@@ -42,7 +42,7 @@ class History:
         """Whatever has ever been final for anybody is in the chain of everybody."""
         for node in honest(world):
             for number, name in self.final.items():
-                assert node.chain.database.hash_at(BlockNumber(number)) == name, f"block {number} was final, and is gone"
+                assert node.chain.database.hash_at(BlockNumber(number)) == name, f"block {number} was final"
 
     @property
     def height(self) -> int:
@@ -91,11 +91,20 @@ class Signatures:
         assert not self.contradictions, f"an honest key contradicts itself: {self.contradictions[0]}"
 
 
-def equal_heads_have_equal_states(world: World) -> None:
-    """At any moment: equal heads mean equal states."""
-    roots: dict[Hash, Hash] = {}
-    for node in honest(world):
-        assert roots.setdefault(node.chain.database.head().hash, node.root()) == node.root()
+@dataclass
+class States:
+    """The state after each block that has been somebody's head."""
+
+    roots: dict[Hash, Hash] = field(default_factory=dict)
+    heads: dict[int, Hash] = field(default_factory=dict)
+
+    def check(self, world: World) -> None:
+        """Equal heads mean equal states."""
+        for node in honest(world):
+            head = node.chain.database.head().hash
+            if self.heads.get(node.index) != head:
+                self.heads[node.index] = head
+                assert self.roots.setdefault(head, node.root()) == node.root(), f"two states of block {short(head)}"
 
 
 def heads_agree(world: World) -> None:

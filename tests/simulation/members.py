@@ -160,10 +160,24 @@ class EvilTwin(Member):
         return node
 
 
+class Silent(Member):
+    """Makes blocks, and gives no votes, not even in its own blocks."""
+
+    is_honest = False
+
+    def begin(self) -> Node:
+        node = super().begin()
+        assert node._voting is not None
+        assert node._voting._voter is not None
+        node._voting._voter.due = lambda _milliseconds: None  # type: ignore[method-assign]
+        return node
+
+
 MakeMember = Callable[..., Member]
 LIARS: Final[dict[str, MakeMember]] = {
     "double author": DoubleAuthor,
     "mute": Mute,
+    "silent": Silent,
     "withholder": Withholder,
     "evil twins": EvilTwin,
 }

@@ -1,7 +1,7 @@
 """Rings of real nodes in virtual time, whatever befalls them: faults, liars, comings and goings, all drawn from a seed.
 
 At every moment: no two nodes hold different blocks for final, nobody goes back, no honest key contradicts itself, equal
-heads have equal states. Two epochs after the last fault all heads agree; five epochs after it finality has gone on, and
+heads have equal states. Two epochs after the last fault all heads agree; six epochs after it finality has gone on, and
 nothing that was final for anybody is lost.
 """
 

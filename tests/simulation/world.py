@@ -103,6 +103,7 @@ class World:
         self._failed_at = 0
         self._faults: Sequence[Fault] = ()
         self._nursery: trio.Nursery | None = None
+        self._finished: Final = trio.Event()
         self._calm = conditions or Conditions()
         self._virtual = scheduler.Clock()
         self.medium: Final = Medium(
@@ -248,6 +249,8 @@ class World:
     ) -> None:
         """Starts all nodes and runs them so long in virtual time, while faults happen and a story is played.
 
+        A story that has seen enough ends the run by `finish`.
+
         Raises: SimulationFailed.
         """
         self._faults = faults
@@ -261,7 +264,8 @@ class World:
                     nursery.start_soon(self._strike, fault)
                 if story is not None:
                     nursery.start_soon(self._play, story)
-                await trio.sleep(seconds)
+                with trio.move_on_after(seconds):
+                    await self._finished.wait()
                 self._check(at_end)
                 for life in self._lives:
                     if life is not None:
@@ -333,6 +337,10 @@ class World:
     async def _restart(self, index: int) -> None:
         if index not in self._vanished:
             await self.start(index)
+
+    def finish(self) -> None:
+        """Ends the run now, as if its time had passed."""
+        self._finished.set()
 
     # Looking
 
