@@ -28,7 +28,7 @@ RULES: Final = Rules(
     epoch_slots=3,
     leak_checkpoints=14,
     lapse_checkpoints=10,
-    forgive_checkpoints=3,
+    forgive_checkpoints=6,
     probation_epochs=1,
     bar_epochs=14,
     return_epochs=3,
@@ -189,7 +189,7 @@ class Play:
 
     def run(self) -> None:
         """Raises SimulationFailed."""
-        under_way = 3 if self.plan.liars else 1
+        under_way = 3 if self.plan.liars else 2
         at_end: list[Invariant] = [partial(all_on_one_chain, under_way=under_way), self.history.is_kept]
         self.world.run(self.plan.trouble + 1_000, self.plan.faults, story=self._story, at_end=at_end)
 
