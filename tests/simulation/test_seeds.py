@@ -16,3 +16,9 @@ pytestmark = pytest.mark.full
 @pytest.mark.parametrize("seed", seeds(300))
 def test_whatever_befalls_them_they_agree(seed: int) -> None:
     Play(seed).run()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", seeds(1_700, first=300))
+def test_whatever_else_befalls_them(seed: int) -> None:
+    Play(seed).run()

@@ -52,13 +52,13 @@ class SimulationFailed(AssertionError):
     """An invariant does not hold, or a node failed; the message says when, after what, and how to see it again."""
 
 
-def seeds(count: int) -> Sequence[int]:
-    """The seeds of a test: the first `count`, or those that MFCHAIN_SEEDS says: `17` or `100:1100`."""
+def seeds(count: int, first: int = 0) -> Sequence[int]:
+    """The seeds of a test: so many from the first one on, or those that MFCHAIN_SEEDS says: `17` or `100:1100`."""
     wanted = os.environ.get("MFCHAIN_SEEDS")
     if not wanted:
-        return range(count)
-    first, colon, end = wanted.partition(":")
-    return range(int(first), int(end) if colon else int(first) + 1)
+        return range(first, first + count)
+    begin, colon, end = wanted.partition(":")
+    return range(int(begin), int(end) if colon else int(begin) + 1)
 
 
 class _Life:
