@@ -1,4 +1,9 @@
-"""What a seed has happen: who takes part, who lies, who comes and goes, and what befalls everybody."""
+"""What a seed has happen: who takes part, who lies, who comes and goes, and what befalls everybody.
+
+At every moment: no two nodes hold different blocks for final, nobody goes back, no honest key contradicts itself, equal
+heads have equal states. Within two epochs of the last fault all heads agree, within six a block is final that was made
+since, and then a run is over: nothing that was final for anybody may be missing, and states and models are whole.
+"""
 
 import random
 from collections.abc import Callable
