@@ -83,8 +83,12 @@ def _faults(rng: random.Random) -> Plan:
     return Plan("faults", rng.choice((2, 3, 3, 4, 4, 5)), is_rated=rng.random() < 0.5)
 
 
+_LIES: Final = ("double author", "mute", "mute", "withholder", "evil twins")
+"""Not those who make blocks and never vote: see the documentation of what the rules do not give."""
+
+
 def _liar(rng: random.Random) -> Plan:
-    kinds = list(LIARS)
+    kinds = _LIES
     if rng.random() < 0.1:
         return Plan("liars", 7, liars=(rng.choice(kinds[:-1]), rng.choice(kinds)), trouble=30.0)
     return Plan("liar", 4, liars=(rng.choice(kinds),))
@@ -153,6 +157,9 @@ def plan_of(seed: int) -> Plan:
     if calm:
         # Whoever has to be there for others to be replaced stays within reach.
         faults = [fault for fault in faults if fault.at < 30.0 or rng.random() < 0.2]
+    if plan.kind == "open":
+        # Those who vanish take with them what only they know: whoever goes on has to have heard of it before.
+        faults = [fault for fault in faults if fault.at > max(act.at for act in plan.acts if act.what == "vanish")]
     return replace(plan, faults=(*plan.faults, *faults))
 
 
