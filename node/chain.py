@@ -100,7 +100,7 @@ class Chain:
 
     def knows(self, block: Hash) -> bool:
         """Tell whether a block is stored, on the best chain or beside it."""
-        return self.database.header(block) is not None
+        return self.database.has(block)
 
     def is_known_bad(self, block: Hash) -> bool:
         """Tell whether a block was found invalid, if that is remembered."""

@@ -5,6 +5,7 @@ import logging
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from node.signals import STOPPING, restored_signals
 from node.sync.fast import FastSync
 from node.sync.messages import KINDS
 from node.sync.switchboard import Switchboard
+from p2p import loading
 from p2p.config import NetworkConfig
 from p2p.network import AddressInUse, Network
 from p2p.peers import JsonRecords
@@ -62,6 +64,9 @@ def run_node(config: NodeConfig) -> int:
         StorageError: the database is refused.
     """
     sockets = [_bind(config)]
+    if config.network is not None:
+        # In part beside the chain: reading it and learning from it leave room for another thread.
+        threading.Thread(target=loading.load, name="loading libp2p", daemon=True).start()
     try:
         store = LevelDbStore(config.database_path)
         try:
@@ -133,7 +138,8 @@ def _network(config: NodeConfig, genesis_hash: Hash) -> "Libp2pNetwork | None":
     options = config.network
     if options is None:
         return None
-    # libp2p takes most of a second to load, which a chain of one's own need not wait for.
+    # A chain of one's own need not wait for libp2p.
+    loading.load()
     from p2p.host import Libp2pNetwork
 
     network = Libp2pNetwork(

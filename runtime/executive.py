@@ -31,6 +31,7 @@ from runtime.overlay import Changes, Overlay
 from runtime.primitives import ACCOUNT_LENGTH, AccountId, BlockNumber, BlockRef, Hash, Nonce
 from runtime.scale import Reader, ScaleError
 from runtime.trie import Trie, ordered_root
+from runtime.values import value
 from runtime.version import RuntimeVersion
 
 # Decoding, the signature check, the nonce and what keeps them: what every signed extrinsic costs beside its call.
@@ -88,7 +89,7 @@ class SignedPayloads:
         return SharedPayload.made(era, version.spec_version, version.transaction_version, genesis_hash, birth_hash)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PreparedExtrinsic:
     """An extrinsic decoded as far as that goes without a state."""
 

@@ -17,6 +17,7 @@ from typing import Final
 from runtime.crypto import SIGNATURE_LENGTH, KeyPair, Scheme
 from runtime.primitives import ACCOUNT_LENGTH, AccountId, BlockNumber, Hash, Nonce, blake2b_256
 from runtime.scale import Codec, Reader, ScaleError, encode_compact
+from runtime.values import value
 
 MIN_PERIOD: Final = 4
 MAX_PERIOD: Final = 1 << 16
@@ -121,7 +122,7 @@ def _mortal_era(word: int) -> Era:
     return Era(period, (word >> 4) * max(period >> 12, 1))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Signature:
     """Who signed an extrinsic, how, and what of the signed extensions travels with it."""
 
@@ -132,7 +133,7 @@ class Signature:
     nonce: Nonce
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Extrinsic:
     """An extrinsic taken apart; `call` stays encoded. Without a signature it is an inherent or unsigned."""
 

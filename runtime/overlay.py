@@ -134,14 +134,14 @@ class Overlay:
         written = ((key, value) for key in ours if (value := changed[key].data()) is not None)
         return merge(base, written)
 
-    def written_since(self, position: int, prefix: bytes) -> tuple[Changes, int]:
+    def written_since(self, position: int, prefix: bytes, codec: Codec[V]) -> tuple[list[tuple[bytes, V | None]], int]:
         """Return the keys that start with `prefix` and were written since a position, and the position of now.
 
-        Positions count writes, from 0. The keys ascend and have their values as of now; what the extrinsic being
-        applied has written does not count yet.
+        Positions count writes, from 0. The keys ascend and have their values as of now, None for a removed key; what
+        the extrinsic being applied has written does not count yet.
         """
         keys = sorted({key for key in self._log[position:] if key.startswith(prefix)})
-        return [(key, self._block[key].data()) for key in keys], len(self._log)
+        return [(key, self._block[key].value(codec)) for key in keys], len(self._log)
 
     def changes(self) -> Changes:
         """Return what differs from the base, ascending by key; None stands for a removed key."""

@@ -14,7 +14,7 @@ from runtime.primitives import BlockNumber, BlockRef, Hash, to_hex
 from runtime.trie import StateVersion, Trie
 from storage.blocks import block_writes, read_body, read_hash, read_header
 from storage.branch import ExecutedBlock, forget_block, switch
-from storage.columns import FINALIZED, HEAD, IDENTITY, NOTE, SIDE, side_block, side_key, undo_key
+from storage.columns import FINALIZED, HEAD, IDENTITY, NOTE, SIDE, header_key, side_block, side_key, undo_key
 from storage.errors import Reason, RevertError, StatePruned, StorageError, UnknownBlock
 from storage.kv import KeyValueReader, KeyValueStore, Write
 from storage.proofs import RecentTries
@@ -121,6 +121,10 @@ class ChainDatabase:
     def header(self, block: Hash) -> Header | None:
         """The header of any stored block."""
         return read_header(self._store, block)
+
+    def has(self, block: Hash) -> bool:
+        """Whether a block is stored, on the head's chain or not."""
+        return self._store.get(header_key(block)) is not None
 
     def body(self, block: Hash) -> tuple[bytes, ...] | None:
         """The extrinsics of any stored block."""

@@ -43,6 +43,12 @@ def as_rows(users: UserPosteriors) -> I32:
     return np.concatenate((users.mean, users.covariance, users.precision[:, None]), axis=1)
 
 
+def row_table(rows: Sequence[I32], parameters: ModelParameters) -> I32:
+    """Put rows of users into one table. Shapes: U times (D + P + 1,); result (U, D + P + 1)."""
+    columns = parameters.width + parameters.packed + 1
+    return np.array(rows, np.int32).reshape(len(rows), columns)
+
+
 def from_rows(rows: I32, parameters: ModelParameters) -> UserPosteriors:
     """Take a table made by `as_rows` apart."""
     width, end = parameters.width, parameters.width + parameters.packed

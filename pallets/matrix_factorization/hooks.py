@@ -7,11 +7,9 @@ import numpy as np
 from pallets.matrix_factorization.calls import add_item
 from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.epochs import end_block
-from pallets.matrix_factorization.fixed_point import I32
-from pallets.matrix_factorization.frozen import learn_frozen
+from pallets.matrix_factorization.frozen import from_rows, learn_frozen, row_table
 from pallets.matrix_factorization.genesis import PARAMETERS, parameters_of
 from pallets.matrix_factorization.storage import (
-    INT32,
     ITEM_COUNT,
     ITEM_POSTERIORS,
     MODEL,
@@ -19,7 +17,8 @@ from pallets.matrix_factorization.storage import (
     USER_POSTERIORS,
     Item,
     Model,
-    Posterior,
+    encode_posteriors,
+    without_block,
 )
 from pallets.matrix_factorization.view import ModelBranch
 from runtime.interface.context import Context
@@ -60,32 +59,34 @@ class MatrixFactorizationHooks(Hooks):
 
 def _commit_users(context: Context, branch: ModelBranch, model: Model) -> None:
     """Write the posteriors of the accounts whose ratings this block has changed."""
-    width = branch.config.model.width
-    for account in branch.touched():
-        entry = branch.user(account)
+    state, entries = context.state, [(account, branch.user(account)) for account in branch.touched()]
+    for account, entry in entries:
         if entry is None:
-            USER_POSTERIORS.remove(context.state, account)
-            zones = RATINGS.get(context.state, account).zones
+            USER_POSTERIORS.remove(state, account)
+            zones = RATINGS.get(state, account).zones
             if all(zone.generation < model.active for zone in zones):
-                RATINGS.remove(context.state, account)
-            continue
-        posterior = _posterior(entry.row[:width], entry.row[width:-1], int(entry.row[-1]), model, context.number)
-        USER_POSTERIORS.put(context.state, account, posterior)
+                RATINGS.remove(state, account)
+    present = [(account, entry.row) for account, entry in entries if entry is not None]
+    users = from_rows(row_table([row for _, row in present], branch.config.model), branch.config.model)
+    encoded = encode_posteriors(users.mean, users.covariance, users.precision, model, context.number)
+    for (account, _), posterior in zip(present, encoded, strict=True):
+        state.put(USER_POSTERIORS.key(account), posterior)
 
 
 def _commit_items(context: Context, branch: ModelBranch, model: Model, config: Config) -> None:
     """Write the posteriors of the items whose ratings this block has changed, and of a few more in turn."""
-    changed = branch.changed_items()
-    in_turn = list(_in_turn(context.number, branch.items.size, config.item_commits_per_block))
-    posteriors = branch.items.posteriors(np.array([*changed, *in_turn], np.int64))
-    for line, item in enumerate([*changed, *in_turn]):
-        mean, covariance = posteriors.mean[line], posteriors.covariance[line]
-        posterior = _posterior(mean, covariance, 0, model, context.number)
+    state, changed = context.state, branch.changed_items()
+    items = [*changed, *_in_turn(context.number, branch.items.size, config.item_commits_per_block)]
+    posteriors = branch.items.posteriors(np.array(items, np.int64))
+    nothing = np.zeros(len(items), np.int32)
+    encoded = encode_posteriors(posteriors.mean, posteriors.covariance, nothing, model, context.number)
+    for line, (item, posterior) in enumerate(zip(items, encoded, strict=True)):
+        key = ITEM_POSTERIORS.key(item)
         if line >= len(changed):
-            known = ITEM_POSTERIORS.find(context.state, item)
-            if known is not None and _same(known, posterior):
+            known = state.get(key)
+            if known is not None and without_block(known) == without_block(posterior):
                 continue
-        ITEM_POSTERIORS.put(context.state, item, posterior)
+        state.put(key, posterior)
 
 
 def _in_turn(number: BlockNumber, items: int, count: int) -> Iterator[int]:
@@ -93,16 +94,3 @@ def _in_turn(number: BlockNumber, items: int, count: int) -> Iterator[int]:
     if items:
         start = number * count % items
         yield from ((start + offset) % items for offset in range(min(count, items)))
-
-
-def _posterior(mean: I32, covariance: I32, precision: int, model: Model, number: BlockNumber) -> Posterior:
-    return Posterior(mean.astype(INT32), covariance.astype(INT32), precision, model.active, number)
-
-
-def _same(known: Posterior, new: Posterior) -> bool:
-    """Tell whether two commitments say the same but for the block."""
-    return (
-        known.generation == new.generation
-        and np.array_equal(known.mean, new.mean)
-        and np.array_equal(known.covariance, new.covariance)
-    )

@@ -16,7 +16,7 @@ from pallets.matrix_factorization.accounts import AccountMap
 from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.digest import model_digest
 from pallets.matrix_factorization.fixed_point import I32, I64
-from pallets.matrix_factorization.frozen import Frozen, as_rows, from_rows, rating_set
+from pallets.matrix_factorization.frozen import Frozen, as_rows, from_rows, rating_set, row_table
 from pallets.matrix_factorization.items import ItemTable
 from pallets.matrix_factorization.posterior import UserPosteriors, contributions, solve_users
 from pallets.matrix_factorization.ratings import NO_RATINGS, Entries, RatingList
@@ -149,22 +149,16 @@ class Phi:
         """Return the digest of the model. Takes time in proportion to users and items."""
         entries = list(self.users.items())
         counts = np.array([entry.ratings.entries.size for _, entry in entries], np.int64)
-        rows = _row_table([entry for _, entry in entries], self.config)
+        rows = row_table([entry.row for _, entry in entries], self.config.model)
         ids, totals = self.items.rated()
         return model_digest([account for account, _ in entries], counts, rows, ids, totals, self.frozen.prior)
-
-
-def _row_table(entries: Sequence[UserEntry], config: Config) -> I32:
-    """Posteriors of users as one table. Shape (U, D + P + 1)."""
-    columns = config.model.width + config.model.packed + 1
-    return np.array([entry.row for entry in entries], np.int32).reshape(len(entries), columns)
 
 
 def _shares(entries: Sequence[UserEntry | None], config: Config) -> I64:
     """What users contribute to each of their items. Shape (U, P + D); a line of zeros for who has no ratings."""
     present = np.array([index for index, entry in enumerate(entries) if entry is not None], np.int64)
     known = [entry for entry in entries if entry is not None]
-    users = from_rows(_row_table(known, config), config.model)
+    users = from_rows(row_table([entry.row for entry in known], config.model), config.model)
     counts = np.array([entry.ratings.entries.size for entry in known], np.int64)
     shares = np.zeros((len(entries), config.model.packed + config.model.width), np.int64)
     shares[present] = contributions(users, counts, config.model)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.scale import I16, U32, Codec, Field, PackedArray, Struct, Tuple, Vec
+from runtime.values import value
 
 ENTRY = np.dtype([("item", "<u4"), ("rating", "<i2")])
 Entries = npt.NDArray[np.void]
@@ -20,11 +21,6 @@ Entries = npt.NDArray[np.void]
 _MAX_ENTRIES = 1 << 16
 _MAX_ZONES = 4
 _NO_ENTRIES: Entries = np.empty(0, ENTRY)
-
-
-def packed(entries: Entries) -> npt.NDArray[np.int64]:
-    """One integer for each entry, different for different entries."""
-    return entries["item"].astype(np.int64) << 16 | entries["rating"].astype(np.int64) & 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +32,7 @@ class Zone:
     old: Entries
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RatingList:
     """The ratings of one account now, and its zone records by ascending generation."""
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pallets.matrix_factorization.fixed_point import FRACTION_BITS, I64, UNIT_BITS
 
@@ -223,15 +224,10 @@ def exchange(before: I64, after: I64, old: RatingSet, new: RatingSet, width: int
     place of the list is visited once, with the difference, and not at all if the user contributes as before.
     """
     users = before.shape[0]
-    old_counts, new_counts = np.diff(old.pointers), np.diff(new.pointers)
     changed = np.any(before != after, axis=1)
-    owner, place = _spread(np.minimum(old_counts, new_counts))
-    at_old, at_new = old.pointers[owner] + place, new.pointers[owner] + place
-    same = (old.items[at_old] == new.items[at_new]) & (old.ratings[at_old] == new.ratings[at_new])
-    leaves, arrives = np.ones(old.items.size, np.bool_), np.ones(new.items.size, np.bool_)
-    leaves[at_old[same]] = arrives[at_new[same]] = False
-    stays = at_new[same & changed[owner]]
-    old_owner, new_owner = _spread(old_counts)[0], _spread(new_counts)[0]
+    owner, at_new, leaves, arrives = _compared(old, new)
+    stays = at_new[changed[owner]]
+    old_owner, new_owner = _owners(old), _owners(new)
     ids, sums = item_changes(
         np.concatenate((-before, after, after - before)),
         np.concatenate((old_owner[leaves], new_owner[arrives] + users, new_owner[stays] + 2 * users)),
@@ -244,3 +240,38 @@ def exchange(before: I64, after: I64, old: RatingSet, new: RatingSet, width: int
         for items in (new.items[arrives], old.items[leaves])
     )
     return ids, sums, come - gone
+
+
+def differing_items(old: RatingSet, new: RatingSet) -> I64:
+    """The items (n,), ascending, that some of U users rate in one of two sets only, or not the same in both."""
+    _, _, leaves, arrives = _compared(old, new)
+    owners = np.concatenate((_owners(old)[leaves], _owners(new)[arrives]))
+    items = np.concatenate((old.items[leaves], new.items[arrives]))
+    ratings = np.concatenate((old.ratings[leaves], new.ratings[arrives]))
+    order = np.lexsort((ratings, items, owners))
+    owners, items, ratings = owners[order], items[order], ratings[order]
+    # What has only moved within its list is here twice.
+    moved = (owners[1:] == owners[:-1]) & (items[1:] == items[:-1]) & (ratings[1:] == ratings[:-1])
+    differs = np.ones(items.size, np.bool_)
+    differs[1:] &= ~moved
+    differs[:-1] &= ~moved
+    return np.unique(items[differs])
+
+
+def _owners(ratings: RatingSet) -> I64:
+    """The user of each entry. Shape (M,)."""
+    return _spread(np.diff(ratings.pointers))[0]
+
+
+def _compared(old: RatingSet, new: RatingSet) -> tuple[I64, I64, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Compare two sets of the same U users, place by place.
+
+    Shapes: of the entries that stay in their place of the list, the users (n,) and where they stand in the new set
+    (n,); for each entry of the old set and of the new one, whether it is none of these (M,).
+    """
+    owner, place = _spread(np.minimum(np.diff(old.pointers), np.diff(new.pointers)))
+    at_old, at_new = old.pointers[owner] + place, new.pointers[owner] + place
+    same = (old.items[at_old] == new.items[at_new]) & (old.ratings[at_old] == new.ratings[at_new])
+    leaves, arrives = np.ones(old.items.size, np.bool_), np.ones(new.items.size, np.bool_)
+    leaves[at_old[same]] = arrives[at_new[same]] = False
+    return owner[same], at_new[same], leaves, arrives

@@ -1,6 +1,7 @@
 """What the pallet keeps in the state trie."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +23,14 @@ from runtime.scale import (
     Struct,
     Text,
     Vec,
+    encode_compact,
 )
+from runtime.values import value
 
 GENESIS = BlockNumber(0)
 _MAX_VECTOR = 1 << 12
 INT32 = np.dtype("<i4")
+Integers = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class Posterior:
     block: BlockNumber
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Model:
     """The state of learning.
 
@@ -98,6 +102,46 @@ POSTERIOR: Codec[Posterior] = Struct(
     ),
     path=("pallet_matrix_factorization", "Posterior"),
 )
+
+
+def encode_posteriors(
+    mean: Integers, covariance: Integers, precision: Integers, record: Model, block: BlockNumber
+) -> list[bytes]:
+    """Encode a block's posteriors as `POSTERIOR` does, all at once: a block has a thousand of them.
+
+    Shapes: mean (n, D), covariance (n, P), precision (n,); Q20. They are of the active model of `record`.
+    """
+    count, width = mean.shape
+    lengths = encode_compact(width), encode_compact(covariance.shape[1])
+    rows = np.empty(count, _row_type(width, covariance.shape[1]))
+    rows["means"], rows["covariances"] = (np.frombuffer(length, f"V{len(length)}") for length in lengths)
+    rows["mean"], rows["covariance"], rows["precision"] = mean, covariance, precision
+    rows["generation"], rows["block"] = record.active, block
+    data, size = rows.tobytes(), rows.dtype.itemsize
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+@lru_cache(maxsize=8)
+def _row_type(width: int, packed: int) -> np.dtype[np.void]:
+    """A posterior's bytes: the two vectors, each behind its length, and three integers."""
+    return np.dtype(
+        [
+            ("means", f"V{len(encode_compact(width))}"),
+            ("mean", INT32, (width,)),
+            ("covariances", f"V{len(encode_compact(packed))}"),
+            ("covariance", INT32, (packed,)),
+            ("precision", INT32),
+            ("generation", "<u4"),
+            ("block", "<u4"),
+        ]
+    )
+
+
+def without_block(posterior: bytes) -> bytes:
+    """Return an encoded posterior without the block that it is of, which stands last."""
+    return posterior[:-4]
+
+
 MODEL_RECORD: Codec[Model] = Struct(
     Model,
     (

@@ -12,13 +12,14 @@ import numpy as np
 
 from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.fixed_point import I32
-from pallets.matrix_factorization.frozen import Frozen, Lists, learn_frozen
+from pallets.matrix_factorization.frozen import Frozen, Lists, learn_frozen, rating_set
 from pallets.matrix_factorization.items import ItemTable
 from pallets.matrix_factorization.pending import PendingEpoch
 from pallets.matrix_factorization.phi import Phi, Records, UserEntry, Users
 from pallets.matrix_factorization.posterior import UserPosteriors
 from pallets.matrix_factorization.predict import predict as predict_ratings
-from pallets.matrix_factorization.ratings import NO_RATINGS, Entries, RatingList, packed
+from pallets.matrix_factorization.ratings import NO_RATINGS, Entries, RatingList
+from pallets.matrix_factorization.statistics import differing_items
 from pallets.matrix_factorization.storage import ITEM_COUNT, MODEL, RATINGS, Model
 from runtime.interface.state import StateReader
 from runtime.overlay import Overlay
@@ -170,22 +171,18 @@ class ModelBranch:
 
     def previous(self, account: AccountId) -> Entries:
         """Return an account's ratings before this block."""
-        entry = self._parent.users.get(account)
-        return NO_RATINGS.entries if entry is None else entry.ratings.entries
+        return _entries_of(self._parent.users.get(account))
 
     def unsynced(self, state: Overlay) -> int:
         """Return how many ratings the lists have that the next `sync` follows."""
-        written, _ = state.written_since(self._synced, RATINGS.prefix)
-        return sum(RATINGS.codec.decode(value).entries.size for _, value in written if value is not None)
+        written, _ = state.written_since(self._synced, RATINGS.prefix, RATINGS.codec)
+        return sum(ratings.entries.size for _, ratings in written if ratings is not None)
 
     def sync(self, state: Overlay) -> None:
         """Follow the changes of lists and of the registry since the last time."""
         self._phi = self._phi.sized(ITEM_COUNT.get(state))
-        written, self._synced = state.written_since(self._synced, RATINGS.prefix)
-        changed = [
-            (RATINGS.key_of(key), NO_RATINGS if value is None else RATINGS.codec.decode(value))
-            for key, value in written
-        ]
+        written, self._synced = state.written_since(self._synced, RATINGS.prefix, RATINGS.codec)
+        changed = [(RATINGS.key_of(key), NO_RATINGS if ratings is None else ratings) for key, ratings in written]
         self._phi = self._phi.followed(sorted(changed, key=lambda entry: entry[0]))
         self._touched.update(account for account, _ in changed)
 
@@ -211,10 +208,12 @@ class ModelBranch:
 
     def changed_items(self) -> list[int]:
         """Return the items whose ratings this block has changed, ascending."""
-        changed = [np.zeros(0, np.int64)]
-        for account in self.touched():
-            entry = self.user(account)
-            now = NO_RATINGS.entries if entry is None else entry.ratings.entries
-            changed.append(np.setxor1d(packed(self.previous(account)), packed(now)) >> 16)
-        items: list[int] = np.unique(np.concatenate(changed)).tolist()
+        accounts, scale = self.touched(), self.config.scale
+        before = rating_set([self.previous(account) for account in accounts], scale)
+        now = rating_set([_entries_of(self.user(account)) for account in accounts], scale)
+        items: list[int] = differing_items(before, now).tolist()
         return items
+
+
+def _entries_of(entry: UserEntry | None) -> Entries:
+    return NO_RATINGS.entries if entry is None else entry.ratings.entries

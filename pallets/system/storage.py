@@ -18,12 +18,13 @@ from runtime.scale import (
     Struct,
     Vec,
 )
+from runtime.values import value
 
 PALLET = "System"
 INDEX = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AccountInfo:
     """What is known of an account; Substrate's reference counters are kept for its clients."""
 

@@ -8,6 +8,7 @@ from runtime.interface.origin import Origin
 from runtime.interface.weights import DispatchClass
 from runtime.primitives import AccountId
 from runtime.scale import Field, FixedLayout, Reader, layout_of
+from runtime.values import value
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Call:
         object.__setattr__(self, "layout", layout_of([argument.codec for argument in self.arguments]))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DecodedCall:
     """A call with its arguments, ready to be dispatched."""
 

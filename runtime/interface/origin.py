@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from runtime.interface.errors import BAD_ORIGIN, DispatchFailed
 from runtime.primitives import AccountId
+from runtime.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Signed:
     """A call whose extrinsic carries a valid signature of this account."""
 

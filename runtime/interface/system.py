@@ -1,6 +1,5 @@
 """What the executive needs of the pallet that keeps accounts, block numbers and events."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from runtime.header import DigestItem
@@ -9,9 +8,10 @@ from runtime.interface.errors import DispatchError
 from runtime.interface.state import StateReader
 from runtime.interface.weights import DispatchClass
 from runtime.primitives import AccountId, BlockNumber, Hash, Nonce
+from runtime.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DispatchInfo:
     """What an extrinsic cost: weight in picoseconds, and how it counts."""
 

@@ -263,8 +263,13 @@ class Struct(Codec[T], Generic[T]):
     def read(self, reader: Reader) -> T:
         if self._layout is not None and (row := self._layout.unpack(reader.data, reader.offset)) is not None:
             reader.offset += self._layout.size
-            return self.python_type(*row, *self._units)
-        return self.python_type(*[read(reader) for read in self._readers])
+            values: Sequence[Any] = (*row, *self._units)
+        else:
+            values = [read(reader) for read in self._readers]
+        try:
+            return self.python_type(*values)
+        except ValueError as error:
+            raise ScaleError(f"{self.label}: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

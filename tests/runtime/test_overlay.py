@@ -20,6 +20,19 @@ STEP = st.one_of(
 )
 
 
+class Raw(Codec[bytes]):
+    """Bytes as they are."""
+
+    def encode(self, value: bytes) -> bytes:
+        return value
+
+    def decode(self, data: bytes) -> bytes:
+        return data
+
+
+RAW = Raw()
+
+
 def written(state: dict[bytes, bytes], prefix: bytes, after: bytes | None) -> list[tuple[bytes, bytes]]:
     return [
         (key, state[key]) for key in sorted(state) if key[: len(prefix)] == prefix and (after is None or key > after)
@@ -69,7 +82,7 @@ def test_it_reads_as_a_dict_that_is_copied_at_every_layer(
             assert overlay.is_touched(key) == (key in reference.touched)
         assert list(overlay.items(prefix, after)) == written(reference.now, prefix, after)
         now, touched = (reference.now, reference.touched) if reference.saved is None else reference.saved
-        assert overlay.written_since(0, prefix)[0] == [
+        assert overlay.written_since(0, prefix, RAW)[0] == [
             (key, now.get(key)) for key in sorted(touched) if key.startswith(prefix)
         ]
     if reference.saved is not None:
@@ -92,24 +105,24 @@ def test_what_is_written_back_to_its_old_value_is_no_change() -> None:
     overlay.delete(b"never")
     overlay.delete(b"gone")
     assert overlay.changes() == [(b"gone", None)]
-    assert [key for key, _ in overlay.written_since(0, b"")[0]] == [b"gone", b"kept", b"never", b"new"]
+    assert [key for key, _ in overlay.written_since(0, b"", RAW)[0]] == [b"gone", b"kept", b"never", b"new"]
 
 
 def test_who_follows_the_writes_sees_each_once_and_those_of_an_extrinsic_when_it_is_kept() -> None:
     overlay = Overlay(MemoryState({}))
     overlay.put(b"a", b"1")
-    first, position = overlay.written_since(0, b"")
+    first, position = overlay.written_since(0, b"", RAW)
     overlay.begin()
     overlay.put(b"b", b"2")
-    assert overlay.written_since(position, b"") == ([], position)
+    assert overlay.written_since(position, b"", RAW) == ([], position)
     overlay.rollback()
     overlay.begin()
     overlay.put(b"c", b"3")
     overlay.commit()
     overlay.put(b"a", b"4")
-    then, last = overlay.written_since(position, b"")
+    then, last = overlay.written_since(position, b"", RAW)
     assert (first, then) == ([(b"a", b"1")], [(b"a", b"4"), (b"c", b"3")])
-    assert overlay.written_since(last, b"") == ([], last)
+    assert overlay.written_since(last, b"", RAW) == ([], last)
 
 
 def test_a_walk_sees_the_moment_at_which_it_began() -> None:
@@ -190,7 +203,7 @@ def test_values_are_what_their_bytes_say(base: dict[bytes, int], steps: list[tup
     if nested:
         overlay.commit()
         plain.commit()
-    assert overlay.written_since(0, b"") == plain.written_since(0, b"")
+    assert overlay.written_since(0, b"", U32) == plain.written_since(0, b"", U32)
     assert overlay.changes() == plain.changes()
 
 

@@ -272,6 +272,22 @@ def test_a_struct_names_exactly_the_fields_of_its_dataclass() -> None:
         Struct(Rate, (Field("item", U64),))
 
 
+@dataclass(frozen=True, slots=True)
+class Even:
+    number: int
+
+    def __post_init__(self) -> None:
+        if self.number % 2:
+            raise ValueError(f"{self.number} is odd")
+
+
+def test_a_struct_that_its_dataclass_refuses_is_no_value() -> None:
+    codec = Struct(Even, (Field("number", U8),))
+    assert codec.decode(b"\x04") == Even(4)
+    with pytest.raises(ScaleError, match=r"^Even: 5 is odd$"):
+        codec.decode(b"\x05")
+
+
 def test_an_enum_of_dataclasses() -> None:
     assert MODEL_CALL.encode(Rate(3, -5)) == b"\0" + RATE.encode(Rate(3, -5))
     assert MODEL_CALL.encode(Quit()) == b"\7"

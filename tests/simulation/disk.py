@@ -18,8 +18,11 @@ class Disk:
         self._kept: list[KeyValueReader] = [MemoryStore().snapshot()]
         """What it may be after a crash: the last synced contents, and those after each write since."""
         self._handle: DiskStore | None = None
+        self._backup: KeyValueReader | None = None
         self.writes = 0
         """So far, in all lives."""
+        self.setbacks = 0
+        """How often it was lost, or a backup was put in its place."""
 
     def open(self) -> KeyValueStore:
         """The store for a new life. Raises: StorageError, while another life has it."""
@@ -40,8 +43,21 @@ class Disk:
 
     def lose(self) -> None:
         """Forgets everything, between two lives."""
+        self._set_back(MemoryStore().snapshot())
+
+    def back_up(self) -> None:
+        """Copies what was written so far."""
+        self._backup = self._kept[-1]
+
+    def restore(self) -> None:
+        """Puts the last copy in the place of what there is, between two lives."""
+        assert self._backup is not None, "there is no copy"
+        self._set_back(self._backup)
+
+    def _set_back(self, contents: KeyValueReader) -> None:
         assert self._handle is None, "the disk is in use"
-        self._kept = [MemoryStore().snapshot()]
+        self._kept = [contents]
+        self.setbacks += 1
 
     def crash_at(self, writes: int, crash: Callable[[], None]) -> None:
         """Has `crash` called in the middle of the so manieth write from now: it is done, but nobody knows."""

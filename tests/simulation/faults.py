@@ -49,11 +49,20 @@ class Skew:
 
 
 @dataclass(frozen=True, slots=True)
+class Rollback:
+    """A node's disk is copied; `age` seconds later it dies, and starts from the copy `down` seconds after that."""
+
+    node: int
+    age: float
+    down: float
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """One of them, and when it begins, in seconds."""
 
     at: float
-    what: Crash | Partition | Weather | Skew
+    what: Crash | Partition | Weather | Skew | Rollback
 
 
 ALL_KINDS: Final = ("crash", "partition", "weather", "skew")
@@ -68,10 +77,11 @@ def random_faults(
     longest: float = 20.0,
     largest_skew: float = 1.0,
     kinds: Collection[str] = ALL_KINDS,
+    share: float = CALM,
 ) -> list[Fault]:
-    """About one fault each `every` seconds, none longer than `longest`, all over after `CALM` of the time."""
+    """About one fault each `every` seconds, none longer than `longest`, all over after a `share` of the time."""
     faults = []
-    end = seconds * CALM
+    end = seconds * share
     at = rng.uniform(0, every)
     while at < end:
         span = rng.uniform(0.5, min(longest, max(0.5, end - at)))

@@ -26,7 +26,7 @@ from tests.simulation.world import EPOCH, World
 from tests.support.small_chain import STARS, submit_rating
 
 SLOT: Final = 2_000
-MEMBERS: Final = tuple(key_pair_from_uri(f"//Member{index}", Scheme.ED25519) for index in range(7))
+MEMBERS: Final = tuple(key_pair_from_uri(f"//Member{index}", Scheme.ED25519) for index in range(10))
 USERS: Final = tuple(key_pair_from_uri(f"//User{index}", Scheme.ED25519) for index in range(8))
 ITEMS: Final = 8
 
@@ -58,6 +58,8 @@ def spec_of(members: int) -> ChainSpec:
 class SimulatedNode:
     """One life of one node."""
 
+    is_honest = True
+
     world: World
     index: int
     spec: ChainSpec
@@ -65,6 +67,7 @@ class SimulatedNode:
     pool: TransactionPool = field(init=False)
     inbox: Inbox = field(init=False)
     node: Node = field(init=False)
+    network: Network = field(init=False)
 
     def __post_init__(self) -> None:
         self.chain = Chain.open(self.spec, self.world.disk(self.index).open(), state_pruning=256)
@@ -72,7 +75,13 @@ class SimulatedNode:
 
     async def run(self, network: Network) -> None:
         self.inbox = Inbox(trio.lowlevel.current_trio_token())
-        self.node = Node(
+        self.network = network
+        self.node = self.begin()
+        await self.node.run()
+
+    def begin(self) -> Node:
+        """Make the node of this life."""
+        return Node(
             chain=self.chain,
             pool=self.pool,
             inbox=self.inbox,
@@ -81,9 +90,8 @@ class SimulatedNode:
             producer=self.key(),
             block_time=SLOT / 1_000,
             clock=self.world.clock(self.index),
-            network=network,
+            network=self.network,
         )
-        await self.node.run()
 
     def key(self) -> KeyPair | None:
         """Who makes blocks here: a member of the first ring."""
@@ -135,6 +143,11 @@ def simulated(world: World) -> list[SimulatedNode]:
     return [node for node in living if hasattr(node, "node")]
 
 
+def honest(world: World) -> list[SimulatedNode]:
+    """Those of them that keep to the rules: what the others hold for true is of no consequence."""
+    return [node for node in simulated(world) if node.is_honest]
+
+
 async def ratings_now_and_then(world: World, seconds: float, every: float) -> None:
     """Users rate, each at whichever node; played beside everything else."""
     rng: random.Random = world.rng("ratings")
@@ -146,17 +159,20 @@ async def ratings_now_and_then(world: World, seconds: float, every: float) -> No
             node.rate(user, rng.randrange(ITEMS), rng.randint(1, 5))
 
 
-def all_on_one_chain(world: World) -> None:
-    """Every node has the same head but for the last block, and what it has derived is what its disk says."""
-    nodes = simulated(world)
-    assert len(nodes) == len(world.nodes())
+def all_on_one_chain(world: World, under_way: int = 1) -> None:
+    """Every node has the same head but for the last blocks, and what it has derived is what its disk says."""
+    assert len(simulated(world)) == len(world.nodes())
+    nodes = honest(world)
     lowest = min(nodes, key=lambda node: node.best.number)
     highest = max(nodes, key=lambda node: node.best.number)
-    assert highest.best.number - lowest.best.number <= 1, [(node.index, node.best.number) for node in nodes]
-    for number in range(lowest.best.number + 1):
+    assert highest.best.number - lowest.best.number <= under_way, [(node.index, node.best.number) for node in nodes]
+    settled = max(0, lowest.best.number - under_way + 1)
+    for number in range(settled + 1):
         hashes = {node.chain.database.hash_at(BlockNumber(number)) for node in nodes}
         assert len(hashes) == 1, f"block {number} differs: {[short(one) for one in hashes if one is not None]}"
-    models = {node.chain.model_at(lowest.best.hash).digest() for node in nodes}
+    name = lowest.chain.database.hash_at(BlockNumber(settled))
+    assert name is not None
+    models = {node.chain.model_at(name).digest() for node in nodes}
     assert len(models) == 1
     for node in nodes:
         assert_whole(node)

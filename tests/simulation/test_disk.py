@@ -67,6 +67,21 @@ def test_a_crashed_node_can_do_nothing_any_more() -> None:
     assert contents(disk) == []
 
 
+def test_a_copy_takes_the_place_of_what_was_written_since() -> None:
+    disk = Disk(rng_of(1, "disk"))
+    store = disk.open()
+    store.write([(b"a", b"1")], sync=True)
+    disk.back_up()
+    store.write([(b"a", b"2"), (b"b", b"2")], sync=True)
+    with pytest.raises(AssertionError, match="the disk is in use"):
+        disk.restore()
+    store.close()
+    disk.restore()
+    assert (contents(disk), disk.setbacks) == ([(b"a", b"1")], 1)
+    disk.lose()
+    assert (contents(disk), disk.setbacks) == ([], 2)
+
+
 def test_one_life_at_a_time() -> None:
     disk = Disk(rng_of(1, "disk"))
     disk.open()

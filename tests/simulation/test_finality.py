@@ -1,32 +1,24 @@
 """Finality among real nodes in virtual time: nobody ever contradicts what somebody holds for final, and it goes on."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 import trio
 
-from node.inbox import Submission
-from node.ring import seal, unsealed
-from node.sync.messages import KINDS, Announcement
-from node.sync.votes import decode_votes, encode_votes
+from node.ring import read_claim
+from node.sync.messages import KINDS
 from node.vote_pool import VotePool
-from node.voting import Step, sign_vote
 from node.witness import Witness
-from p2p.network import Network, Topic
-from pallets.finality.storage import VoterSet
-from pallets.finality.voters import current_voters, put_voters, wanted
-from pallets.finality.votes import CheckpointId
-from pallets.producers.calls import join_call
+from p2p.network import Topic
+from pallets.finality.voters import current_voters
 from pallets.producers.config import Rules
 from pallets.producers.storage import BARRED, RING
-from runtime.crypto import KeyPair
-from runtime.extrinsic import IMMORTAL, sign_extrinsic
-from runtime.interface.context import Context
-from runtime.primitives import BlockNumber, Hash
-from runtime.work import find_nonce, join_prefix
-from tests.simulation.faults import Crash, Fault, Partition, random_faults
-from tests.simulation.nodes import MEMBERS, SimulatedNode, all_on_one_chain, simulated, spec_of
-from tests.simulation.world import SimulationFailed, World, seeds
+from runtime.primitives import BlockNumber
+from tests.simulation.faults import Crash, Fault, Partition, Skew
+from tests.simulation.invariants import History, finality_goes_on, lag, nobody_is_barred
+from tests.simulation.members import DoubleAuthor, Member
+from tests.simulation.nodes import MEMBERS, SLOT, SimulatedNode, all_on_one_chain, simulated, spec_of
+from tests.simulation.world import EPOCH, World
 
 pytestmark = pytest.mark.full
 
@@ -45,28 +37,6 @@ RULES = Rules(
 EPOCH_SECONDS = EPOCH_SLOTS * 2.0
 
 
-@dataclass
-class History:
-    """What anybody has ever held for final."""
-
-    final: dict[int, Hash] = field(default_factory=dict)
-    reached: dict[int, int] = field(default_factory=dict)
-
-    def check(self, world: World) -> None:
-        """No two nodes hold different blocks for final, ever; and nobody goes back."""
-        for node in simulated(world):
-            finalized = node.chain.snapshot.finalized
-            before = self.reached.get(node.index, 0)
-            if finalized.number == before:
-                continue
-            assert finalized.number > before, f"node {node.index} went back from {before} to {finalized.number}"
-            for number in range(before + 1, finalized.number + 1):
-                name = node.chain.database.hash_at(BlockNumber(number))
-                assert name is not None
-                assert self.final.setdefault(number, name) == name, f"two blocks {number} are final"
-            self.reached[node.index] = finalized.number
-
-
 def finality_world(seed: int, members: int, history: History, skew: float = 0.0) -> World:
     spec = replace(spec_of(members), rules=RULES)
 
@@ -76,9 +46,7 @@ def finality_world(seed: int, members: int, history: History, skew: float = 0.0)
     return World(seed, make, nodes=members, kinds=KINDS, invariants=[history.check], skew=skew)
 
 
-def lag(world: World) -> list[int]:
-    """Return how many blocks behind its best one each node holds for final."""
-    return [node.best.number - node.chain.snapshot.finalized.number for node in simulated(world)]
+everybody_is_up_to_date = finality_goes_on(3 * EPOCH_SLOTS)
 
 
 def test_what_is_said_is_final_within_three_epochs() -> None:
@@ -114,12 +82,12 @@ def test_a_partition_without_a_quorum_makes_nothing_final_and_heals() -> None:
 
     async def story(_world: World) -> None:
         await trio.sleep(59)
-        at.append(max(history.reached.values()))
+        at.append(history.height)
         await trio.sleep(40)
-        at.append(max(history.reached.values()))
+        at.append(history.height)
 
     def goes_on(world: World) -> None:
-        assert max(history.reached.values()) > at[1]
+        assert history.height > at[1]
         assert all(behind <= 3 * EPOCH_SLOTS for behind in lag(world)), lag(world)
 
     faults = [Fault(50.0, Partition(((0, 1), (2, 3)), 50.0))]
@@ -128,60 +96,18 @@ def test_a_partition_without_a_quorum_makes_nothing_final_and_heals() -> None:
     assert at[1] == at[0], "neither side has three of four"
 
 
-def everybody_is_up_to_date(world: World) -> None:
-    assert all(behind <= 3 * EPOCH_SLOTS for behind in lag(world)), lag(world)
-
-
-SIZES = (4, 3, 4, 5, 4, 7)
-
-
-@pytest.mark.parametrize("seed", seeds(12))
-def test_after_any_faults_finality_goes_on(seed: int) -> None:
-    members = SIZES[seed % len(SIZES)]
-    history = History()
-    world = finality_world(seed, members, history, skew=0.2)
-    seconds = 150.0
-    faults = random_faults(world.rng("faults"), members, seconds)
-    world.run(seconds, faults, at_end=[all_on_one_chain, everybody_is_up_to_date])
-
-
-class Newcomer(SimulatedNode):
-    """Has a key of its own, member or not."""
-
-    def key(self) -> KeyPair | None:
-        return MEMBERS[self.index]
-
-    def send(self, call: bytes) -> None:
-        """Sign and hand in a call with this node's key."""
-        pair, version, genesis = MEMBERS[self.index], self.chain.runtime.version, self.chain.genesis
-        nonce = self.chain.runtime.system.nonce(self.chain.database.state_at(self.best.hash), pair.public)
-        versions = version.spec_version, version.transaction_version
-        raw = sign_extrinsic(pair, call, IMMORTAL, nonce, *versions, genesis, genesis)
-        self.inbox.put(Submission(raw, lambda outcome: None))
-
-    def join(self) -> None:
-        """Find the work and send it."""
-        recent = BlockNumber(self.best.number - 2)
-        name = self.chain.database.hash_at(recent)
-        assert name is not None
-        prefix = join_prefix(self.chain.genesis, name, MEMBERS[self.index].public)
-        nonce = find_nonce(prefix, RULES.join_work, 0, 100_000)
-        assert nonce is not None
-        self.send(join_call(recent, nonce))
-
-
 def newcomers_world(seed: int, founders: int, newcomers: int, history: History) -> World:
     spec = replace(spec_of(founders), rules=RULES)
 
-    def make(world: World, index: int) -> Newcomer:
-        return Newcomer(world, index, spec)
+    def make(world: World, index: int) -> Member:
+        return Member(world, index, spec)
 
     return World(seed, make, nodes=founders + newcomers, kinds=KINDS, invariants=[history.check])
 
 
-def newcomer(world: World, index: int) -> Newcomer:
+def newcomer(world: World, index: int) -> Member:
     node = world.node(index)
-    assert isinstance(node, Newcomer)
+    assert isinstance(node, Member)
     return node
 
 
@@ -205,7 +131,7 @@ def test_newcomers_join_and_all_founders_leave() -> None:
         await trio.sleep(10 * EPOCH_SECONDS)
         assert ring_and_voters(world, 0) == ({0, 1, 2, 3, 4}, {0, 1, 2, 3, 4})
         for index in (0, 1):
-            newcomer(world, index).send(bytes((5, 1)))
+            newcomer(world, index).leave_ring()
 
     def newcomers_alone(world: World) -> None:
         assert ring_and_voters(world, 0) == ({2, 3, 4}, {2, 3, 4})
@@ -233,25 +159,43 @@ def test_a_voter_who_has_lost_its_disk_signs_nothing_that_contradicts_it() -> No
     async def story(world: World) -> None:
         await trio.sleep(60)
         world.disk(3).lose()
-        history.reached.pop(3)
 
     faults = [Fault(59.0, Crash(3, 5.0))]
     world.run(150.0, faults, story=story, at_end=[all_on_one_chain, everybody_is_up_to_date, nobody_is_barred])
 
 
+def test_a_clock_that_is_epochs_ahead_harms_its_owner_only() -> None:
+    """Nobody takes its blocks and votes, and it contradicts nothing when its clock is right again."""
+    history = History()
+    world = finality_world(10, 4, history)
+    first, last = 30.0, 30.0 + 5 * EPOCH_SECONDS
+    heights: list[int] = []
+
+    async def story(world: World) -> None:
+        await trio.sleep(first + EPOCH_SECONDS)
+        heights.append(history.height)
+        await trio.sleep(last - first - EPOCH_SECONDS)
+        heights.append(history.height)
+
+    def its_blocks_are_nowhere(world: World) -> None:
+        database = simulated(world)[0].chain.database
+        authors = {}
+        for number in range(1, database.head().number + 1):
+            name = database.hash_at(BlockNumber(number))
+            header = database.header(name) if name is not None else None
+            assert header is not None
+            claim = read_claim(header)
+            authors[(claim.slot * SLOT - EPOCH) / 1_000] = claim.author
+        during = {author for at, author in authors.items() if first < at < last}
+        assert during == {pair.public for pair in MEMBERS[:3]}
+        assert heights[0] + EPOCH_SLOTS < heights[1] < history.height
+
+    faults = [Fault(first, Skew(3, 2.5 * EPOCH_SECONDS, last - first))]
+    at_end = [its_blocks_are_nowhere, all_on_one_chain, everybody_is_up_to_date, nobody_is_barred]
+    world.run(last + 5 * EPOCH_SECONDS, faults, story=story, at_end=at_end)
+
+
 # Those who contradict themselves
-
-
-class Twin(SimulatedNode):
-    """Runs with a key that another node has too."""
-
-    def key(self) -> KeyPair | None:
-        return MEMBERS[3]
-
-
-def nobody_is_barred(world: World) -> None:
-    for node in simulated(world):
-        assert list(BARRED.items(node.chain.snapshot.state)) == []
 
 
 def test_the_same_key_on_two_nodes_does_no_harm() -> None:
@@ -259,7 +203,7 @@ def test_the_same_key_on_two_nodes_does_no_harm() -> None:
     spec = replace(spec_of(4), rules=RULES)
 
     def make(world: World, index: int) -> SimulatedNode:
-        return SimulatedNode(world, index, spec) if index < 4 else Twin(world, index, spec)
+        return SimulatedNode(world, index, spec) if index < 4 else Member(world, index, spec, number=3)
 
     world = World(8, make, nodes=4, kinds=KINDS, invariants=[history.check])
     late = world.add_place()
@@ -274,28 +218,6 @@ def test_the_same_key_on_two_nodes_does_no_harm() -> None:
         event for event in world.trace if event[1] == "publish" and event[2] == late and event[3] != "transactions"
     ]
     assert authors == [], "it has made no block and given no vote"
-
-
-class DoubleAuthor(SimulatedNode):
-    """Announces two blocks in each of its slots, and votes twice."""
-
-    async def run(self, network: Network) -> None:
-        publish = network.publish
-
-        def twice(topic: Topic, payload: bytes) -> None:
-            publish(topic, payload)
-            pair = MEMBERS[self.index]
-            if topic is Topic.BLOCKS:
-                announced = Announcement.decode(payload)
-                other = replace(unsealed(announced.header), state_root=Hash(bytes(32)))
-                publish(topic, Announcement(seal(other, self.chain.genesis, pair), announced.extrinsics, ()).encode())
-            elif topic is Topic.VOTES:
-                (vote,) = decode_votes(payload)
-                step = Step(vote.source, CheckpointId(vote.target.epoch, Hash(bytes(32))))
-                publish(topic, encode_votes((sign_vote(step, pair, self.chain.genesis),), 0))
-
-        network.publish = twice  # type: ignore[method-assign]
-        await super().run(network)
 
 
 @pytest.mark.parametrize("topic", [Topic.BLOCKS, Topic.VOTES])
@@ -320,25 +242,3 @@ def test_who_contradicts_itself_is_reported_by_whoever_sees_it(topic: Topic, mon
             assert MEMBERS[3].public not in current_voters(state).members
 
     world.run(10 * EPOCH_SECONDS, at_end=[is_barred_and_out, everybody_is_up_to_date])
-
-
-# Rules that are known to be broken are found out
-
-
-def test_a_quorum_of_half_makes_two_histories_final(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pallets.finality.voters.quorum", lambda voters: voters // 2)
-    world = finality_world(3, 4, History())
-    with pytest.raises(SimulationFailed, match=r"two blocks \d+ are final"):
-        world.run(120.0, [Fault(50.0, Partition(((0, 1), (2, 3)), 70.0))])
-
-
-def test_without_a_handover_a_long_partition_makes_two_histories_final(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever is left on each side votes at once, as if the others had agreed to be left behind."""
-
-    def at_once(context: Context, rules: Rules) -> None:
-        put_voters(context.state, VoterSet(wanted(context.state, rules)))
-
-    monkeypatch.setattr("pallets.finality.hooks.start_handover", at_once)
-    world = finality_world(3, 4, History())
-    with pytest.raises(SimulationFailed, match=r"two blocks \d+ are final"):
-        world.run(250.0, [Fault(50.0, Partition(((0, 1), (2, 3)), 200.0))])

@@ -20,13 +20,9 @@ from tests.simulation.nodes import (
     simulated,
     spec_of,
 )
-from tests.simulation.world import Invariant, SimulationFailed, World, seeds
+from tests.simulation.world import Invariant, SimulationFailed, World
 
 pytestmark = pytest.mark.full
-
-SECONDS = 60.0
-# Mostly small networks, which are quick; now and then a large one.
-SIZES = (3, 4, 3, 5, 3, 4, 3, 7, 3, 4)
 
 
 def world_of(
@@ -39,24 +35,6 @@ def world_of(
         return SimulatedNode(world, index, spec)
 
     return World(seed, make, nodes=members + followers, kinds=KINDS, invariants=invariants, skew=skew)
-
-
-def equal_heads_have_equal_states(world: World) -> None:
-    """At any moment: equal heads mean equal states."""
-    roots: dict[Hash, Hash] = {}
-    for node in simulated(world):
-        assert roots.setdefault(node.chain.database.head().hash, node.root()) == node.root()
-
-
-@pytest.mark.parametrize("seed", seeds(100))
-def test_after_any_faults_all_agree(seed: int) -> None:
-    members = SIZES[seed % len(SIZES)]
-    world = world_of(seed, members, invariants=[equal_heads_have_equal_states], skew=0.2)
-
-    async def story(world: World) -> None:
-        await ratings_now_and_then(world, SECONDS * 0.8, every=2.0)
-
-    world.run(SECONDS, random_faults(world.rng("faults"), members, SECONDS), story=story, at_end=[all_on_one_chain])
 
 
 def heights(world: World) -> list[int]:

@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from p2p.network import Network, Topic
-from tests.simulation.faults import CALM, Crash, Fault, Partition, Skew, Weather, random_faults
+from tests.simulation.faults import CALM, Crash, Fault, Partition, Rollback, Skew, Weather, random_faults
 from tests.simulation.medium import Conditions
 from tests.simulation.toy import KINDS, Rules, ToyNode, no_conflicts, same_items, toys
 from tests.simulation.world import EPOCH, SimulationFailed, World, seeds
@@ -118,6 +118,46 @@ def test_faults_happen_when_they_should() -> None:
     assert seen[12][1:] == ("crash", 2)
     assert 30000 < int(str(seen[12][0])) < 36000
     assert seen[13:] == [(36000, "start", 2)]
+
+
+def test_a_backup_brings_back_what_was_there() -> None:
+    world = toy_world(6)
+    counts: list[int] = []
+
+    def count() -> int:
+        node = world.node(1)
+        assert isinstance(node, ToyNode)
+        return node.counts[1]
+
+    async def story(_world: World) -> None:
+        await trio.sleep(9.9)
+        counts.append(count())
+        await trio.sleep(10)
+        counts.append(count())
+        assert world.disk(1).setbacks == 0
+
+    world.run(21.5, [Fault(10, Rollback(1, 10.0, 1.0))], story=story)
+    seen = [event[:3] for event in world.trace if event[1] in ("crash", "rollback") or event[1:3] == ("start", 1)]
+    assert seen == [(0, "start", 1), (20000, "crash", 1), (20000, "rollback", 1), (21000, "start", 1)]
+    assert counts[1] > counts[0]
+    assert world.disk(1).setbacks == 1
+
+
+def test_who_vanishes_stays_away_until_it_is_called() -> None:
+    world = toy_world(7)
+
+    async def story(world: World) -> None:
+        await trio.sleep(5)
+        world.vanish(2)
+        await trio.sleep(10)
+        assert world.node(2) is None
+        await world.start(2)
+        await trio.sleep(1)
+        assert world.node(2) is not None
+        world.finish()
+
+    world.run(1_000, [Fault(6, Crash(2, 3.0))], story=story)
+    assert world.now() == EPOCH + 16_000
 
 
 def test_random_faults_leave_time_to_recover() -> None:

@@ -24,7 +24,7 @@ from p2p.config import NetworkConfig
 from p2p.network import Network, RequestKind
 from tests.simulation import scheduler
 from tests.simulation.disk import Disk
-from tests.simulation.faults import Crash, Fault, Partition, Skew, Weather
+from tests.simulation.faults import Crash, Fault, Partition, Rollback, Skew, Weather
 from tests.simulation.medium import Conditions, Host, Medium
 from tests.simulation.network import SimulatedNetwork
 
@@ -52,13 +52,13 @@ class SimulationFailed(AssertionError):
     """An invariant does not hold, or a node failed; the message says when, after what, and how to see it again."""
 
 
-def seeds(count: int) -> Sequence[int]:
-    """The seeds of a test: the first `count`, or those that MFCHAIN_SEEDS says: `17` or `100:1100`."""
+def seeds(count: int, first: int = 0) -> Sequence[int]:
+    """The seeds of a test: so many from the first one on, or those that MFCHAIN_SEEDS says: `17` or `100:1100`."""
     wanted = os.environ.get("MFCHAIN_SEEDS")
     if not wanted:
-        return range(count)
-    first, colon, end = wanted.partition(":")
-    return range(int(first), int(end) if colon else int(first) + 1)
+        return range(first, first + count)
+    begin, colon, end = wanted.partition(":")
+    return range(int(begin), int(end) if colon else int(begin) + 1)
 
 
 class _Life:
@@ -103,6 +103,7 @@ class World:
         self._failed_at = 0
         self._faults: Sequence[Fault] = ()
         self._nursery: trio.Nursery | None = None
+        self._finished: Final = trio.Event()
         self._calm = conditions or Conditions()
         self._virtual = scheduler.Clock()
         self.medium: Final = Medium(
@@ -118,6 +119,7 @@ class World:
         self._disks: list[Disk] = []
         self._skews: list[int] = []
         self._lives: list[_Life | None] = []
+        self._vanished: set[int] = set()
         self._skew_rng, self._skew = self.rng("skew"), skew
         for _ in range(nodes):
             self.add_place()
@@ -176,6 +178,7 @@ class World:
     async def start(self, index: int) -> None:
         """Starts a node that does not live, as soon as its last life is over."""
         assert self._nursery is not None
+        self._vanished.discard(index)
         while (old := self._lives[index]) is not None:
             if not old.was_ended:
                 return
@@ -192,6 +195,19 @@ class World:
             life.network.leave(silently=silently)
             life.scope.cancel()
             self._on_event("crash", index)
+
+    def vanish(self, index: int) -> None:
+        """Ends a node like that, for as long as nothing but `start` is called for it."""
+        self._vanished.add(index)
+        self.crash(index)
+
+    async def roll_back(self, index: int) -> None:
+        """Ends a node like that, and puts the last copy of its disk in the place of what it has written since."""
+        if (life := self._lives[index]) is not None:
+            self.crash(index)
+            await life.ended.wait()
+        self._disks[index].restore()
+        self._on_event("rollback", index)
 
     async def stop(self, index: int) -> None:
         """Ends a node in order."""
@@ -233,6 +249,8 @@ class World:
     ) -> None:
         """Starts all nodes and runs them so long in virtual time, while faults happen and a story is played.
 
+        A story that has seen enough ends the run by `finish`.
+
         Raises: SimulationFailed.
         """
         self._faults = faults
@@ -246,7 +264,8 @@ class World:
                     nursery.start_soon(self._strike, fault)
                 if story is not None:
                     nursery.start_soon(self._play, story)
-                await trio.sleep(seconds)
+                with trio.move_on_after(seconds):
+                    await self._finished.wait()
                 self._check(at_end)
                 for life in self._lives:
                     if life is not None:
@@ -294,7 +313,7 @@ class World:
                 await trio.sleep(down)
                 # One that should have died in a write and has not written so often dies now.
                 self.crash(node, silently=silently)
-                await self.start(node)
+                await self._restart(node)
             case Partition(groups, span):
                 self.partition(groups)
                 await trio.sleep(span)
@@ -308,6 +327,20 @@ class World:
                 self.set_skew(node, by)
                 await trio.sleep(span)
                 self.set_skew(node, usual)
+            case Rollback(node, age, down):
+                self._disks[node].back_up()
+                await trio.sleep(age)
+                await self.roll_back(node)
+                await trio.sleep(down)
+                await self._restart(node)
+
+    async def _restart(self, index: int) -> None:
+        if index not in self._vanished:
+            await self.start(index)
+
+    def finish(self) -> None:
+        """Ends the run now, as if its time had passed."""
+        self._finished.set()
 
     # Looking
 

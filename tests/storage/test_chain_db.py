@@ -230,7 +230,9 @@ def test_side_blocks(store: KeyValueStore) -> None:
     database.store_side_block(CHAIN[3].block)
     check_head(database, CHAIN[3])
     assert list(database.side_blocks()) == [step.ref for step in side]
+    assert not database.has(CHAIN[5].hash)
     for step in side:
+        assert database.has(step.hash)
         assert database.block(step.hash) == step.block
         with pytest.raises(StatePruned) as caught:
             database.state_at(step.hash)

@@ -8,13 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pallets.matrix_factorization.config import Config
+from pallets.matrix_factorization.fixed_point import I32
 from pallets.matrix_factorization.parameters import ModelParameters
 from pallets.matrix_factorization.storage import (
     ITEM_POSTERIORS,
     POSTERIOR,
     RATINGS,
     USER_POSTERIORS,
+    Model,
     Posterior,
+    encode_posteriors,
+    without_block,
 )
 from runtime.primitives import AccountId, BlockNumber, twox_128
 from tests.support.small_chain import (
@@ -176,3 +180,21 @@ def test_a_chain_without_items_and_one_that_gets_its_first_are_fine() -> None:
 def test_a_posterior_has_the_layout_of_its_declared_types() -> None:
     posterior = Posterior(np.array([1, -1], "<i4"), np.array([2, 3, 4], "<i4"), 5, 6, BlockNumber(7))
     assert POSTERIOR.encode(posterior).hex() == ("0801000000ffffffff0c020000000300000004000000050000000600000007000000")
+
+
+@given(st.integers(1, 12), st.integers(0, 4), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
+def test_many_posteriors_are_encoded_as_each_of_them(dimension: int, count: int, generation: int, block: int) -> None:
+    constants, random = ModelParameters(dimension=dimension), np.random.default_rng(dimension)
+
+    def integers(*shape: int) -> I32:
+        return random.integers(-(2**31), 2**31 - 1, shape, endpoint=True).astype(np.int32)
+
+    mean, covariance, precision = integers(count, constants.width), integers(count, constants.packed), integers(count)
+    encoded = encode_posteriors(mean, covariance, precision, Model(active=generation), BlockNumber(block))
+    plain = [
+        Posterior(mean[line], covariance[line], int(precision[line]), generation, BlockNumber(block))
+        for line in range(count)
+    ]
+    assert encoded == [POSTERIOR.encode(posterior) for posterior in plain]
+    later = encode_posteriors(mean, covariance, precision, Model(active=generation), BlockNumber(block ^ 1))
+    assert [without_block(posterior) for posterior in encoded] == [without_block(posterior) for posterior in later]

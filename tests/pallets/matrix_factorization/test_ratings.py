@@ -13,7 +13,6 @@ from pallets.matrix_factorization.ratings import (
     Entries,
     RatingList,
     RatingListEditor,
-    packed,
 )
 
 Change = tuple[int, int | None]
@@ -119,15 +118,3 @@ def test_the_scale_form_is_that_of_the_declared_types() -> None:
         "ffff"  # generation 2: one entry, whose value was -1
     )
     assert np.array_equal(RATING_LIST.decode(data).entries, np.array([(7, 1)], ENTRY))
-
-
-ITEMS = st.integers(0, 2**32 - 1) | st.sampled_from((0, 1, 2**16, 2**31, 2**32 - 1))
-RATINGS = st.integers(-(2**15), 2**15 - 1)
-
-
-@given(ITEMS, RATINGS, ITEMS, RATINGS | st.sampled_from((-1, 0, 255, 256)))
-def test_entries_are_packed_into_integers_of_their_own(item: int, rating: int, other: int, changed: int) -> None:
-    pairs = [(item, rating), (item, changed), (other, rating), (item, rating ^ 256), (item, rating ^ -(2**15))]
-    integers = packed(np.array(pairs, ENTRY)).tolist()
-    assert [integer >> 16 for integer in integers] == [number for number, _ in pairs]
-    assert len(set(integers)) == len(set(pairs))

@@ -1,3 +1,5 @@
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from pallets.matrix_factorization.statistics import (
     MAX_USER_RATINGS,
     RatingSet,
     arrange,
+    differing_items,
     exchange,
     item_changes,
     item_statistics_of,
@@ -131,6 +134,24 @@ def test_what_was_added_can_be_taken_back_without_a_trace(
     raters[items] += come
     assert (raters == np.bincount(old.items, minlength=ITEMS)).all()
     assert (totals == totals_of(old_lines, old)).all()
+
+
+@given(LISTS, LISTS, st.randoms())
+@settings(max_examples=200)
+def test_an_item_differs_if_somebody_rates_it_otherwise_wherever_it_stands(
+    before: list[dict[int, int]], after: list[dict[int, int]], random: Random
+) -> None:
+    users = max(len(before), len(after))
+    before += [{}] * (users - len(before))
+    # Most entries stay, some in another place, so that the two ways to be the same both occur.
+    after = [{**then, **now} for then, now in zip(before, after + [{}] * (users - len(after)), strict=True)]
+    for user in range(0, users, 2):
+        entries = list(after[user].items())
+        random.shuffle(entries)
+        after[user] = dict(entries[:-1])
+    items = differing_items(rating_set(before), rating_set(after))
+    sides = [(set(then.items()), set(now.items())) for then, now in zip(before, after, strict=True)]
+    assert items.tolist() == sorted({item for then, now in sides for item, _ in then ^ now})
 
 
 def totals_of(lines: I64, ratings: RatingSet) -> I64:
