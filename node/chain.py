@@ -56,9 +56,12 @@ _RECENT: Final = 8
 class Chain:
     """The best chain, its state and its model, and the branches beside it."""
 
-    def __init__(self, spec: ChainSpec, runtime: Runtime, database: ChainDatabase) -> None:
-        """Derive the model from the head's state."""
+    def __init__(
+        self, spec: ChainSpec, runtime: Runtime, database: ChainDatabase, trusted: BlockRef | None = None
+    ) -> None:
+        """Derive the model from the head's state; no other block is taken in the place of the trusted one."""
         self.spec = spec
+        self.trusted = trusted
         self.runtime = runtime
         self.config = spec.matrix_factorization
         self.database = database
@@ -75,7 +78,9 @@ class Chain:
         self._publish(self._models.at(head.hash, state))
 
     @classmethod
-    def open(cls, spec: ChainSpec, store: KeyValueStore, *, state_pruning: int | None) -> "Chain":
+    def open(
+        cls, spec: ChainSpec, store: KeyValueStore, *, state_pruning: int | None, trusted: BlockRef | None = None
+    ) -> "Chain":
         """Open or create the database of a chain.
 
         Raises:
@@ -89,7 +94,7 @@ class Chain:
             state_pruning=state_pruning,
             keep_unfinalized=not consensus_of(spec, header.hash()).is_final_at_once,
         )
-        return cls(spec, runtime, database)
+        return cls(spec, runtime, database, trusted)
 
     # Looking at it, in any thread.
 
@@ -129,6 +134,7 @@ class Chain:
                 except (UnknownBlock, StatePruned):
                     raise UnknownParent(header) from None
         _check_number(header, number)
+        self._check_trusted(header)
         self.consensus.check(header, state)
 
     def validator(self, check: SignatureCheck = check_signature) -> TransactionValidator:
@@ -216,8 +222,12 @@ class Chain:
         block = Block(template.seal(outcome.block.header), outcome.block.extrinsics)
         return BuiltBlock(self._adopt([self._side_block(block, outcome, state)]), refused)
 
-    def import_block(self, block: Block, check: SignatureCheck = check_signature) -> Imported:
+    def import_block(
+        self, block: Block, check: SignatureCheck = check_signature, *, is_whole: bool = False
+    ) -> Imported:
         """Execute somebody else's block and, if that makes a better chain than the best one, switch to it.
+
+        With `is_whole` its body was found to be the header's before.
 
         Raises:
             UnknownParent: its parent is not here.
@@ -233,8 +243,9 @@ class Chain:
         if (known := self._bad.get(ref.hash)) is not None:
             raise InvalidBlock(*known)
         try:
+            self._check_trusted(header)
             self.consensus.check_seal(header)
-            side = self._execute(block, self._tip(header), check)
+            side = self._execute(block, self._tip(header), check, is_whole=is_whole)
         except InvalidBlock as fault:
             self._remember_bad(ref.hash, fault)
             raise
@@ -259,6 +270,12 @@ class Chain:
         if found is None or found.number <= self.database.finalized().number:
             return None
         return BlockRef(found.number, found.hash)
+
+    def _check_trusted(self, header: Header) -> None:
+        """Check that a block does not stand in the place of the trusted one; raises InvalidBlock."""
+        trusted = self.trusted
+        if trusted is not None and header.number == trusted.number and header.hash() != trusted.hash:
+            raise InvalidBlock(BlockFault.NOT_TRUSTED, f"block {header.number} is not the trusted one")
 
     def _remember_bad(self, block: Hash, fault: InvalidBlock) -> None:
         """Remember why a block is invalid; a body that is not the header's says nothing of the block."""
@@ -317,7 +334,7 @@ class Chain:
         state = self.database.state_at(block.hash)
         return Tip(block, state, self.database.trie_at(block.hash), self._models.at(block.hash, state))
 
-    def _execute(self, block: Block, parent: Tip, check: SignatureCheck) -> SideBlock:
+    def _execute(self, block: Block, parent: Tip, check: SignatureCheck, *, is_whole: bool = False) -> SideBlock:
         """Run a block on top of its parent.
 
         Raises:
@@ -327,7 +344,9 @@ class Chain:
         self.consensus.check(block.header, parent.state)
         if parent.ref == self.snapshot.best:
             self._learn_if_due()
-        outcome = self.runtime.execute_block(block, parent.state, parent.trie, parent.view, parent.ref, check)
+        outcome = self.runtime.execute_block(
+            block, parent.state, parent.trie, parent.view, parent.ref, check, is_whole=is_whole
+        )
         return self._side_block(block, outcome, parent.state)
 
     def _side_block(self, block: Block, outcome: BlockOutcome, parent: StateReader) -> SideBlock:

@@ -16,7 +16,17 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 from node.json_reader import DocumentError, Section, parse_object, shown
-from node.spec_types import MAX_U32, MODEL_LIMITS, ChainSpec, ChainType, Properties, Sealing, Upgrade, file_name
+from node.spec_types import (
+    MAX_U32,
+    MODEL_LIMITS,
+    ChainSpec,
+    ChainType,
+    Properties,
+    Sealing,
+    Upgrade,
+    file_name,
+    read_block_name,
+)
 from pallets.construct import SPEC_VERSION, ChainConstants, construct_runtime
 from pallets.matrix_factorization.config import MAX_TITLE_BYTES, Config
 from pallets.matrix_factorization.fixed_point import RatingScale, RatingScaleError
@@ -29,7 +39,7 @@ from runtime.header import MAX_BODY_BYTES, DigestItem, DigestKind, Header
 from runtime.interface.weights import MILLISECOND, BlockLimits
 from runtime.keys import AddressError, parse_account
 from runtime.overlay import Overlay
-from runtime.primitives import ZERO_HASH, AccountId, BlockNumber, blake2b_256, to_hex
+from runtime.primitives import ZERO_HASH, AccountId, BlockNumber, BlockRef, HexError, blake2b_256, to_hex
 from runtime.trie import StateVersion, Trie, ordered_root
 
 __all__ = [
@@ -196,6 +206,7 @@ def _spec(document: Section) -> ChainSpec:
         limits=_limits(limits),
         rules=_consensus(document.section("consensus")),
         upgrades=_upgrades(document),
+        trusted=_trusted(document),
     )
     for section in (first, rating, limits):
         section.end()
@@ -357,6 +368,15 @@ def _consensus(section: Section) -> Rules:
     except RuleError as error:
         culprit, _, why = str(error).partition(" ")
         section.fail(file_name(culprit), why)
+
+
+def _trusted(document: Section) -> BlockRef | None:
+    """A block that new nodes may rely on; block 0 does not commit to it."""
+    text = document.text("trusted", "")
+    try:
+        return read_block_name(text) if text else None
+    except HexError:
+        document.fail("trusted", "must be of the form NUMBER:0xHASH, of a block above 0")
 
 
 def _upgrades(document: Section) -> tuple[Upgrade, ...]:

@@ -49,14 +49,14 @@ class ChainWriter:
         self._look_for_epoch()
         return built
 
-    async def import_block(self, block: Block) -> Imported:
-        """Execute a block, and switch to its branch if that is better.
+    async def import_block(self, block: Block, *, is_whole: bool = False) -> Imported:
+        """Execute a block, and switch to its branch if that is better; see `Chain.import_block`.
 
         Raises:
             UnknownParent, TooOld, InvalidBlock: see `Chain.import_block`.
         """
         async with self._turn:
-            imported, news = await self._executor.on_chain(self._import, block)
+            imported, news = await self._executor.on_chain(self._import, block, is_whole)
             if news is not None:
                 self._follower.head(news)
             elif imported.is_new:
@@ -70,8 +70,8 @@ class ChainWriter:
         built = self._chain.build(transactions, template, self._signatures)
         return built, self._follower.prepare(built.head)
 
-    def _import(self, block: Block) -> tuple[Imported, HeadNews | None]:
-        imported = self._chain.import_block(block, self._signatures)
+    def _import(self, block: Block, is_whole: bool) -> tuple[Imported, HeadNews | None]:
+        imported = self._chain.import_block(block, self._signatures, is_whole=is_whole)
         return imported, None if imported.head is None else self._follower.prepare(imported.head)
 
     async def verify(self, block: Block) -> None:

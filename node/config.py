@@ -11,11 +11,12 @@ from typing import Final
 
 from node.chain_spec import MAX_SLOT_DURATION, MIN_SLOT_DURATION, ChainSpec
 from node.errors import UsageError
-from node.spec_types import Sealing
+from node.spec_types import Sealing, read_block_name
 from p2p.addresses import AddressError, parse_address
 from rpc.limits import DEFAULT_ORIGINS, MEBIBYTE, RpcLimits, UnsafeMethods
 from runtime.crypto import KeyPair, Scheme
 from runtime.keys import SecretError, key_pair_from_uri
+from runtime.primitives import BlockRef, HexError
 
 VERSION: Final = "0.1.0"
 DEFAULT_CHAIN: Final = "local"
@@ -40,6 +41,15 @@ _LEVELS: Final = {
     "info": logging.INFO,
     "debug": logging.DEBUG,
 }
+
+
+class SyncMode(StrEnum):
+    """How a node with an empty database gets at the chain."""
+
+    FULL = "full"
+    """By executing every block."""
+    FAST = "fast"
+    """By fetching the state of a final block."""
 
 
 class LogFormat(StrEnum):
@@ -86,6 +96,8 @@ class Options:
     no_mdns: bool = False
     in_peers: int = DEFAULT_IN_PEERS
     out_peers: int = DEFAULT_OUT_PEERS
+    sync: SyncMode = SyncMode.FULL
+    trusted: str | None = None
     state_pruning: str = str(DEFAULT_STATE_PRUNING)
     block_time: int | None = None
     log: tuple[str, ...] = ()
@@ -123,6 +135,7 @@ class NodeConfig:
 
     The sealing in `spec` is the one that this node goes by; `block_time`, in seconds, is for `interval`.
     Without a `network` the chain is the node's own.
+    A chain without the `trusted` block is not followed.
     Without a `producer` a node makes no blocks. `state_pruning` is how many states behind the head's can be
     read, None for all.
     """
@@ -136,6 +149,8 @@ class NodeConfig:
     rpc_port: int
     rpc_limits: RpcLimits
     network: NetworkOptions | None
+    sync: SyncMode
+    trusted: BlockRef | None
     state_pruning: int | None
     block_time: float
     log: LogConfig
@@ -203,6 +218,12 @@ def configure(options: Options, spec: ChainSpec, base_path: Path, stored_key: Ca
         raise UsageError("a key is for a node that makes blocks: add --producer")
     if key is None and produces:
         key = stored_key(keystore_path(base_path, spec))
+    network = _network_options(options)
+    if options.sync is SyncMode.FAST:
+        if network is None:
+            raise UsageError("--sync fast needs peers to fetch from: add --bootnodes")
+        if spec.sealing is not Sealing.RING:
+            raise UsageError("--sync fast is for chains with a ring: on others nobody votes for what is final")
     return NodeConfig(
         spec=spec,
         name=_node_name(key_name or DEFAULT_NAME if options.name is None else options.name),
@@ -212,7 +233,9 @@ def configure(options: Options, spec: ChainSpec, base_path: Path, stored_key: Ca
         rpc_host=_ALL_ADDRESSES if options.rpc_external else _LOOPBACK,
         rpc_port=options.rpc_port,
         rpc_limits=_rpc_limits(options),
-        network=_network_options(options),
+        network=network,
+        sync=options.sync,
+        trusted=spec.trusted if options.trusted is None else parse_trusted(options.trusted),
         state_pruning=parse_pruning(options.state_pruning),
         block_time=(options.block_time or spec.slot_duration) / 1_000,
         log=parse_log(options.log, options.log_format),
@@ -319,6 +342,14 @@ def parse_pruning(text: str) -> int | None:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:11]) <= _MAX_PRUNING:
         raise UsageError(f"--state-pruning: must be archive or a number from 1 to {_MAX_PRUNING}, not {text!r}")
     return int(text)
+
+
+def parse_trusted(text: str) -> BlockRef:
+    """A block by number and hash, as in 1200:0x..."""
+    try:
+        return read_block_name(text)
+    except HexError:
+        raise UsageError(f"--trusted: {text!r} is not of the form NUMBER:0xHASH, of a block above 0") from None
 
 
 def parse_log(directives: tuple[str, ...], log_format: LogFormat) -> LogConfig:

@@ -189,7 +189,8 @@ class RpcService:
         """The events of one extrinsic of a block."""
         body = self._chain.database.body(block)
         if body is None:
-            raise unknown_block(block)
+            # Of blocks before a snapshot there are headers only.
+            raise state_pruned(block) if self._chain.knows(block) else unknown_block(block)
         if isinstance(extrinsic, int):
             index = extrinsic if extrinsic < len(body) else None
         else:

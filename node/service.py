@@ -7,14 +7,16 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import trio
 
+from node.age import is_stale
 from node.chain import Chain
-from node.config import VERSION, NodeConfig
+from node.chain_spec import genesis
+from node.config import VERSION, NodeConfig, SyncMode
 from node.errors import ExitCode, NodeError, first_error
 from node.executor import ThreadExecutor
 from node.inbox import Inbox
@@ -24,17 +26,21 @@ from node.node_key import load_node_key
 from node.pool import TransactionPool
 from node.rpc_service import RpcService
 from node.signals import STOPPING, restored_signals
+from node.sync.fast import FastSync
 from node.sync.messages import KINDS
+from node.sync.switchboard import Switchboard
 from p2p import loading
 from p2p.config import NetworkConfig
-from p2p.network import AddressInUse
+from p2p.network import AddressInUse, Network
 from p2p.peers import JsonRecords
 from rpc.app import bind, create_app, only_loopback, serve
 from rpc.service import NodeInfo
+from runtime.header import Header
 from runtime.keys import ss58_encode
-from runtime.primitives import to_hex
+from runtime.primitives import Hash, to_hex
 from storage.errors import StorageError
 from storage.leveldb import LevelDbStore
+from storage.snapshot import Snapshot, discard_snapshot, is_empty, is_snapshot
 
 if TYPE_CHECKING:
     from p2p.host import Libp2pNetwork
@@ -64,16 +70,51 @@ def run_node(config: NodeConfig) -> int:
     try:
         store = LevelDbStore(config.database_path)
         try:
-            chain = Chain.open(config.spec, store, state_pruning=config.state_pruning)
-            network = _network(config, chain)
+            first = genesis(config.spec)
+            snapshot = _snapshot(config, store, first.header)
+            chain = None if snapshot is not None else _open_chain(config, store)
+            network = _network(config, first.header.hash())
             settle()
             sys.setswitchinterval(_SWITCH_INTERVAL)
-            return trio.run(_run, config, chain, network, sockets)
+            if chain is not None:
+                return trio.run(_run, config, chain, network, sockets)
+            assert snapshot is not None, "there is a chain, or the beginning of one"
+            assert network is not None, "a state is fetched from peers"
+            return trio.run(_run_fast, config, store, first.header, snapshot, network, sockets)
         finally:
             store.close()
     finally:
         for listener in sockets:
             listener.close()
+
+
+def _snapshot(config: NodeConfig, store: LevelDbStore, first: Header) -> Snapshot | None:
+    """Begin a fast sync, or go on with one; None if that is not asked for, or there is a chain already."""
+    if config.sync is SyncMode.FAST and (is_snapshot(store) or is_empty(store)):
+        return Snapshot.open(store, first)
+    if is_snapshot(store):
+        log.info("the fast sync that was begun here is given up")
+        discard_snapshot(store)
+    return None
+
+
+def _open_chain(config: NodeConfig, store: LevelDbStore) -> Chain:
+    """Open the database, and see that it can be trusted as far as anybody has said."""
+    chain = Chain.open(config.spec, store, state_pruning=config.state_pruning, trusted=config.trusted)
+    trusted = config.trusted
+    if trusted is not None:
+        found = chain.database.hash_at(trusted.number)
+        if found is not None and found != trusted.hash:
+            message = (
+                f"block {trusted.number} of the database is {to_hex(found)}, not the trusted {to_hex(trusted.hash)}"
+            )
+            raise NodeError(ExitCode.DATABASE_REFUSED, message)
+    elif is_stale(chain, milliseconds()):
+        log.warning(
+            "the last final block is older than half the leak: whoever has left since could show another history. "
+            "Ask somebody you trust for a recent final block, and name it with --trusted"
+        )
+    return chain
 
 
 def _bind(config: NodeConfig) -> socket.socket:
@@ -88,7 +129,7 @@ def _bind(config: NodeConfig) -> socket.socket:
         raise NodeError(ExitCode.FAILED, message) from None
 
 
-def _network(config: NodeConfig, chain: Chain) -> "Libp2pNetwork | None":
+def _network(config: NodeConfig, genesis_hash: Hash) -> "Libp2pNetwork | None":
     """Make the node's network, and listen; None for a chain of one's own.
 
     Raises:
@@ -103,7 +144,7 @@ def _network(config: NodeConfig, chain: Chain) -> "Libp2pNetwork | None":
 
     network = Libp2pNetwork(
         NetworkConfig(
-            genesis=chain.genesis,
+            genesis=genesis_hash,
             node_key=load_node_key(options.node_key, config.network_path),
             port=options.port,
             listen_addresses=options.listen_addresses,
@@ -125,7 +166,64 @@ def _network(config: NodeConfig, chain: Chain) -> "Libp2pNetwork | None":
     return network
 
 
-async def _run(config: NodeConfig, chain: Chain, network: "Libp2pNetwork | None", sockets: list[socket.socket]) -> int:
+async def _run(config: NodeConfig, chain: Chain, network: Network | None, sockets: list[socket.socket]) -> int:
+    """Be the node of a chain until the end."""
+    stopped, token = trio.Event(), trio.lowlevel.current_trio_token()
+    # From before anybody can see the node until its server is down, so that no signal cuts that short.
+    with _listening(lambda: token.run_sync_soon(stopped.set)):
+        return await _serve(config, chain, network, sockets, stopped)
+
+
+async def _run_fast(
+    config: NodeConfig,
+    store: LevelDbStore,
+    first: Header,
+    snapshot: Snapshot,
+    network: Network,
+    sockets: list[socket.socket],
+) -> int:
+    """Fetch a state, then be the node of the chain that goes on from it."""
+    stopped, token = trio.Event(), trio.lowlevel.current_trio_token()
+    code: int = ExitCode.STOPPED
+    failure: BaseException | None = None
+    sync = FastSync(config.spec, first, snapshot, ThreadExecutor(), milliseconds, config.trusted)
+    log.info("mfchain %s, chain %s, genesis %s", VERSION, config.spec.name, to_hex(first.hash())[:10])
+    with _listening(lambda: token.run_sync_soon(stopped.set)):
+        try:
+            async with trio.open_nursery() as nursery:
+                board = Switchboard(network)
+                await nursery.start(board.run, sync)
+                if await _until_stopped(stopped, sync.run, board.line(), config.state_pruning):
+                    chain = await trio.to_thread.run_sync(_open_chain, config, store)
+                    settle()
+                    code = await _serve(config, chain, board.line(), sockets, stopped)
+                nursery.cancel_scope.cancel()
+        except* (NodeError, StorageError) as group:
+            failure = first_error(group)
+    if failure is not None:
+        raise failure
+    return code
+
+
+async def _until_stopped(stopped: trio.Event, work: Callable[..., Awaitable[object]], *arguments: object) -> bool:
+    """Do some work unless the node is to stop before; tell whether it is done."""
+    is_done = False
+    async with trio.open_nursery() as nursery:
+
+        async def end() -> None:
+            await stopped.wait()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(end)
+        await work(*arguments)
+        is_done = True
+        nursery.cancel_scope.cancel()
+    return is_done
+
+
+async def _serve(
+    config: NodeConfig, chain: Chain, network: Network | None, sockets: list[socket.socket], stopped: trio.Event
+) -> int:
     """Start the parts, say where they are, and wait for the end."""
     token = trio.lowlevel.current_trio_token()
     pool, inbox = TransactionPool(), Inbox(token)
@@ -143,7 +241,6 @@ async def _run(config: NodeConfig, chain: Chain, network: "Libp2pNetwork | None"
     )
     if node.peers is not None:
         service.follow_peers(node.peers)
-    stopped = trio.Event()
     failure: list[str] = []
 
     def rpc_died(why: str) -> None:
@@ -151,21 +248,19 @@ async def _run(config: NodeConfig, chain: Chain, network: "Libp2pNetwork | None"
         token.run_sync_soon(stopped.set)
 
     app = create_app(service, config.rpc_limits, only_loopback=only_loopback(sockets))
-    # From before anybody can see the node until its server is down, so that no signal cuts that short.
-    with _listening(lambda: token.run_sync_soon(stopped.set)):
-        server = serve(app, sockets, on_death=rpc_died)
-        try:
-            _greet(config, chain, network, sockets)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(node.run)
-                nursery.start_soon(collect_on_growth)
-                await stopped.wait()
-                nursery.cancel_scope.cancel()
-        except* StorageError as group:
-            # What was reported is on disk; the rest is not, and nothing can be added to it.
-            failure.append(f"the database failed: {first_error(group)}")
-        finally:
-            server.stop()
+    server = serve(app, sockets, on_death=rpc_died)
+    try:
+        _greet(config, chain, network, sockets)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(node.run)
+            nursery.start_soon(collect_on_growth)
+            await stopped.wait()
+            nursery.cancel_scope.cancel()
+    except* StorageError as group:
+        # What was reported is on disk; the rest is not, and nothing can be added to it.
+        failure.append(f"the database failed: {first_error(group)}")
+    finally:
+        server.stop()
     if failure:
         raise NodeError(ExitCode.FAILED, failure[0])
     return ExitCode.STOPPED
@@ -188,7 +283,7 @@ def _listening(stop: Callable[[], None]) -> Iterator[None]:
         yield
 
 
-def _describe(config: NodeConfig, network: "Libp2pNetwork | None") -> NodeInfo:
+def _describe(config: NodeConfig, network: Network | None) -> NodeInfo:
     """Say what does not change while the node runs. Without a network there is no peer id."""
     return NodeInfo(
         name=config.name,
@@ -202,7 +297,7 @@ def _describe(config: NodeConfig, network: "Libp2pNetwork | None") -> NodeInfo:
     )
 
 
-def _greet(config: NodeConfig, chain: Chain, network: "Libp2pNetwork | None", sockets: list[socket.socket]) -> None:
+def _greet(config: NodeConfig, chain: Chain, network: Network | None, sockets: list[socket.socket]) -> None:
     """Tell a person what runs and where."""
     best = chain.snapshot.best
     log.info("mfchain %s, chain %s, genesis %s", VERSION, config.spec.name, to_hex(chain.genesis)[:10])

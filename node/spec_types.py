@@ -12,7 +12,7 @@ from pallets.producers.config import RULE_LIMITS, Rules
 from pallets.system.pallet import SS58_PREFIX
 from runtime.interface.weights import MILLISECOND, BlockLimits
 from runtime.keys import ss58_encode
-from runtime.primitives import AccountId, BlockNumber
+from runtime.primitives import HASH_LENGTH, AccountId, BlockNumber, BlockRef, Hash, HexError, from_hex, to_hex
 
 MAX_U32: Final = 2**32 - 1
 
@@ -87,6 +87,8 @@ class ChainSpec:
     limits: BlockLimits
     rules: Rules
     upgrades: tuple[Upgrade, ...] = ()
+    trusted: BlockRef | None = None
+    """A block that whoever wrote this vouches for; a node may be told of a later one."""
 
     @property
     def minimum_period(self) -> int:
@@ -126,7 +128,16 @@ class ChainSpec:
                 "maxItemsPerBlock": config.max_items_per_block,
             },
             "upgrades": [{"specVersion": upgrade.spec_version, "height": upgrade.height} for upgrade in self.upgrades],
+            **({} if self.trusted is None else {"trusted": f"{self.trusted.number}:{to_hex(self.trusted.hash)}"}),
         }
+
+
+def read_block_name(text: str) -> BlockRef:
+    """Read a block by number and hash, as in 1200:0x...; raises HexError."""
+    number, _, name = text.partition(":")
+    if not number.isascii() or not number.isdigit() or not 1 <= int(number[:11]) <= MAX_U32:
+        raise HexError("the number of a block above 0 comes first")
+    return BlockRef(BlockNumber(int(number)), Hash(from_hex(name, HASH_LENGTH)))
 
 
 def _model_json(config: Config) -> dict[str, object]:

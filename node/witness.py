@@ -5,7 +5,7 @@ reported in the next block that this node makes, if the offender has a place to 
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from threading import Lock
 from typing import Final
 
@@ -71,16 +71,7 @@ class Witness:
 
     def votes_in(self, block: Block) -> tuple[Vote, ...]:
         """Return the votes that a block includes, which has been executed: on whatever chain it is, they are signed."""
-        for raw in block.extrinsics[: leading_unsigned(block.extrinsics)]:
-            try:
-                prepared = self._runtime.prepare(raw)
-            except InvalidTransaction:
-                continue
-            if prepared.encoded_call[:2] == bytes((FINALITY, CAST_VOTES)):
-                (votes,) = prepared.call.arguments
-                assert isinstance(votes, tuple)
-                return votes
-        return ()
+        return votes_of(self._runtime, block.extrinsics)
 
     # Speaking.
 
@@ -118,3 +109,17 @@ class Witness:
                 when = epoch_of(read_claim_digest(one.digest).slot, self._rules.epoch_slots)
                 if is_barred(state, account, epoch) or when + self._rules.bar_epochs <= epoch:
                     del self._evidence[account]
+
+
+def votes_of(runtime: Runtime, extrinsics: Sequence[bytes]) -> tuple[Vote, ...]:
+    """Return the votes in a body."""
+    for raw in extrinsics[: leading_unsigned(extrinsics)]:
+        try:
+            prepared = runtime.prepare(raw)
+        except InvalidTransaction:
+            continue
+        if prepared.encoded_call[:2] == bytes((FINALITY, CAST_VOTES)):
+            (votes,) = prepared.call.arguments
+            assert isinstance(votes, tuple)
+            return votes
+    return ()

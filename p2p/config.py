@@ -83,6 +83,8 @@ class NetworkConfig:
     max_gossip: int = 256 * KIB
     gossip_rate: Rate = Rate(500, 10 * MIB)
     request_rate: Rate = Rate(200, 4 * MIB)
+    answer_rate: Rate = Rate(200, 8 * MIB)
+    """What the node's answers to one peer may come to; further ones wait."""
     frame_rate: Rate = Rate(10_000, 256 * MIB)
     """Frames of the stream multiplexer, what our own requests are answered with included."""
     timing: Timing = Timing()

@@ -73,6 +73,7 @@ class Libp2pNetwork(Network):
         self._faults = Faults()
         self._save_now = trio.Event()
         self._request_budgets = Budgets(config.request_rate, trio.current_time)
+        self._answer_budgets = Budgets(config.answer_rate, trio.current_time)
         self._sessions: dict[PeerId, Link] = {}
         self._infos: dict[PeerId, PeerInfo] = {}
         self._dialling: set[PeerId] = set()
@@ -294,7 +295,8 @@ class Libp2pNetwork(Network):
             on_peers=lambda session, frame: self._on_peers(link, frame),
             report=self.report,
         )
-        return Session(link.peer, stream, self._config, handler, self._faults, self._request_budgets.of(link.peer))
+        budgets = self._request_budgets.of(link.peer), self._answer_budgets.of(link.peer)
+        return Session(link.peer, stream, self._config, handler, self._faults, *budgets)
 
     def _hello(self) -> wire.Hello:
         assert self._handler is not None

@@ -89,6 +89,7 @@ class Session:
         handler: SessionHandler,
         faults: Faults,
         budget: Budget,
+        answer_budget: Budget,
     ) -> None:
         self.peer: Final = peer
         self._stream = stream
@@ -108,6 +109,7 @@ class Session:
         self._ended: str | None = None
         self._scope = trio.CancelScope()
         self._budget = budget
+        self._answer_budget = answer_budget
         self._largest_request = max((kind.max_request for kind in config.kinds), default=0)
 
     # The life of a session
@@ -304,12 +306,15 @@ class Session:
         except Exception as error:
             self._faults.caught(f"{kind.name} request", error, self.peer)
             reply = wire.Refusal(request.id, "internal error")
-        finally:
-            self._answering -= 1
         try:
+            # Who asks for more than its share gets it later, and has a place less to ask for the next thing.
+            wait = self._answer_budget.charge(len(reply.payload) if isinstance(reply, wire.Answer) else wire.OVERHEAD)
+            await trio.sleep(min(wait, self._config.timing.handler))
             await self._send.send(reply)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return  # the session is over
+        finally:
+            self._answering -= 1
 
     # Our requests
 

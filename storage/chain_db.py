@@ -343,10 +343,11 @@ class ChainDatabase:
         if block == view.head.hash:
             return view.state
         ref = _canonical(view, block)
-        if self._pruning is None:
-            return ArchiveState(view.reader, ref.number)
+        # The floor of an archive is where its history begins: with block 0 or with a snapshot.
         if ref.number < view.floor:
             raise StatePruned(ref, f"the oldest that is kept is that of block {view.floor}")
+        if self._pruning is None:
+            return ArchiveState(view.reader, ref.number)
         return WindowState(view.reader, ref.number, view.head.number, self._undo)
 
     def trie_at(self, block: Hash) -> Trie:

@@ -3,6 +3,7 @@
     !identity                      schema version, genesis hash, pruning mode          (records.Identity)
     !head                          the best block and the reach of the undo records    (records.Head)
     !finalized                     the last finalized block                            (records.Finalized)
+    !snapshot                      how far a snapshot has come, until it is a database (records.Progress)
     !note  name                    what the node keeps for itself beside the chain
     h  block hash                  header, SCALE
     b  block hash                  body, SCALE
@@ -25,6 +26,7 @@ IDENTITY: Final = b"!identity"
 HEAD: Final = b"!head"
 FINALIZED: Final = b"!finalized"
 NOTE: Final = b"!note"
+SNAPSHOT: Final = b"!snapshot"
 SIDE: Final = b"x"
 STATE: Final = b"s"
 HISTORY: Final = b"a"

@@ -16,6 +16,7 @@ class Reason(StrEnum):
     WRONG_GENESIS = "WrongGenesis"
     WRONG_VERSION = "WrongVersion"
     WRONG_PRUNING = "WrongPruning"
+    UNFINISHED = "Unfinished"
 
 
 class StorageError(Exception):

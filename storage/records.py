@@ -17,6 +17,7 @@ SCHEMA_VERSION: Final = 1
 
 _CHECKSUM_LENGTH: Final = 16
 _MAX_NUMBER: Final = (1 << 32) - 1
+_FIRST: Final = BlockNumber(0)
 _MAX_CHANGES: Final = 1 << 22
 _MAX_VALUE: Final = 1 << 26
 _REMOVED: Final = b"\0"
@@ -67,6 +68,40 @@ class Head:
         number, block, floor = _fields(_unseal(data, what), 3, what)
         ref = BlockRef(BlockNumber(_number(number, what)), _hash(block, what))
         return Head(ref, BlockNumber(_number(floor, what)))
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a snapshot has come: headers up to `height`, the block it is of, and its state up to the key `after`."""
+
+    genesis: Hash
+    height: BlockNumber = _FIRST
+    target: BlockRef | None = None
+    after: bytes | None = None
+    has_state: bool = False
+
+    def encode(self) -> bytes:
+        """The record with the schema's version before it, and its checksum."""
+        target = None if self.target is None else [self.target.number, self.target.hash]
+        return _seal([SCHEMA_VERSION, [self.genesis, self.height, target], [self.after, self.has_state]])
+
+    @staticmethod
+    def decode(data: bytes) -> "Progress":
+        """Raises StorageError."""
+        what = "record of a snapshot"
+        version, first, second = _fields(_unseal(data, what), 3, what)
+        if version != SCHEMA_VERSION:
+            message = f"the database has schema version {version!r}, this program needs {SCHEMA_VERSION}"
+            raise StorageError(Reason.WRONG_VERSION, message)
+        genesis, height, target = _fields(first, 3, what)
+        after, has_state = _fields(second, 2, what)
+        if not (after is None or isinstance(after, bytes)) or not isinstance(has_state, bool):
+            raise _damaged(what, "it has a field of the wrong type")
+        ref = None
+        if target is not None:
+            number, block = _fields(target, 2, what)
+            ref = BlockRef(BlockNumber(_number(number, what)), _hash(block, what))
+        return Progress(_hash(genesis, what), BlockNumber(_number(height, what)), ref, after, has_state)
 
 
 def encode_finalized(block: BlockRef) -> bytes:

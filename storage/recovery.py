@@ -12,7 +12,7 @@ from runtime.header import Block, Header
 from runtime.primitives import BlockNumber, BlockRef, Hash, to_hex
 from runtime.trie import StateVersion, Trie
 from storage.blocks import block_writes, read_body, read_hash, read_header
-from storage.columns import FINALIZED, HEAD, IDENTITY, STATE, number_key, undo_key
+from storage.columns import FINALIZED, HEAD, IDENTITY, SNAPSHOT, STATE, number_key, undo_key
 from storage.errors import Reason, StorageError
 from storage.kv import KeyValueReader, KeyValueStore, Write
 from storage.records import Head, Identity, decode_finalized, encode_finalized
@@ -41,6 +41,9 @@ def create(
         StorageError: the store is not empty, or cannot be written.
         ValueError: this is no genesis header, or not the one of this state.
     """
+    if store.get(SNAPSHOT) is not None:
+        message = "the database holds a fast sync that is not done: start the node again, which goes on with it"
+        raise StorageError(Reason.UNFINISHED, message)
     if next(iter(store.items(b"")), None) is not None:
         raise StorageError(
             Reason.CORRUPT, "the database holds something, but no record of what: it is damaged or not ours"

@@ -24,6 +24,7 @@ from node.config import (
     LogFormat,
     NodeConfig,
     Options,
+    SyncMode,
     configure,
 )
 from node.errors import ExitCode
@@ -156,6 +157,23 @@ def run(
         int,
         typer.Option("--out-peers", metavar="N", min=0, max=1_000, help="Peers to dial.", rich_help_panel=_NETWORK),
     ] = DEFAULT_OUT_PEERS,
+    sync: Annotated[
+        SyncMode,
+        typer.Option(
+            "--sync",
+            help="How a new node gets at the chain: by executing every block, or by fetching the state of a final one.",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = SyncMode.FULL,
+    trusted: Annotated[
+        str | None,
+        typer.Option(
+            "--trusted",
+            metavar="NUMBER:HASH",
+            help="A block that is known to be final, from somebody you trust; no chain without it is followed.",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None,
     rpc_port: Annotated[
         int,
         typer.Option("--rpc-port", metavar="PORT", min=0, max=65_535, help="0 is any free port.", rich_help_panel=_RPC),
@@ -266,6 +284,8 @@ def run(
         rpc_max_batch=rpc_max_batch,
         rpc_max_subscriptions=rpc_max_subscriptions,
         rpc_rate_limit=rpc_rate_limit,
+        sync=sync,
+        trusted=trusted,
         state_pruning=state_pruning,
         block_time=block_time,
         log=tuple(log or ()),

@@ -1,7 +1,10 @@
-"""What a node answers its peers: blocks, bodies, and what is in its pool."""
+"""What a node answers its peers: blocks and parts of them, states in ranges, and what is in its pool."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
+
+import trio
 
 from node.chain import Chain
 from node.executor import Executor
@@ -10,24 +13,52 @@ from node.sync.messages import (
     ANSWER_SIZE,
     BLOCKS,
     BODY,
+    HEADERS,
+    MAX_ANSWERED_VOTES,
+    MAX_PAIRS,
     POOL,
+    STATE,
+    STATE_SIZE,
     TRANSACTIONS,
+    VOTES,
     BlocksRequest,
     BodyRequest,
+    HeadersRequest,
     MessageError,
+    StateAnswer,
+    StateRequest,
+    VotesAnswer,
+    VotesRequest,
     encode_blocks,
     encode_extrinsics,
     encode_hashes,
+    encode_headers,
     split_hashes,
 )
+from node.witness import votes_of
 from p2p.network import Refuse
+from pallets.finality.votes import Vote
 from runtime.extrinsic import extrinsic_hash
-from runtime.header import Block, encode_body
+from runtime.header import Block, Header, encode_body
+from runtime.interface.state import StateReader
 from runtime.primitives import BlockNumber, Hash, to_hex
+from runtime.trie import Trie
+from storage.errors import StatePruned, UnknownBlock
 
 FindBlock = Callable[[Hash], Block | None]
 
 _POOL_HASHES: Final = POOL.max_response // 32
+_SERVED_FOR: Final = 30.0
+"""Seconds without a question for which the state is kept that was asked for last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The state that a peer fetches; it stays as it is while the head moves on."""
+
+    block: Hash
+    state: StateReader
+    trie: Trie
 
 
 class Answers:
@@ -39,6 +70,8 @@ class Answers:
         self._pool = pool
         self._executor = executor
         self._assembled = assembled
+        self._served: Served | None = None
+        self._served_at = 0.0
 
     async def to(self, kind: int, payload: bytes) -> bytes:
         """Answer a request.
@@ -47,10 +80,22 @@ class Answers:
             MessageError: no honest peer asks like that.
             Refuse: what is asked for is not here.
         """
+        now = trio.current_time()
+        if kind == STATE.code:
+            self._served_at = now
+        elif now - self._served_at > _SERVED_FOR:
+            # A state that is read keeps the database from giving space back.
+            self._served = None
         if kind == BLOCKS.code:
             return await self._executor.for_peers(self._blocks, BlocksRequest.decode(payload))
         if kind == BODY.code:
             return await self._executor.for_peers(self._body, BodyRequest.decode(payload))
+        if kind == HEADERS.code:
+            return await self._executor.for_peers(self._headers, HeadersRequest.decode(payload))
+        if kind == VOTES.code:
+            return await self._executor.for_peers(self._votes, VotesRequest.decode(payload))
+        if kind == STATE.code:
+            return await self._executor.for_peers(self._state, StateRequest.decode(payload))
         if kind == POOL.code:
             return encode_hashes(self._pool.hashes()[:_POOL_HASHES])
         if kind == TRANSACTIONS.code:
@@ -59,28 +104,87 @@ class Answers:
 
     def _blocks(self, request: BlocksRequest) -> bytes:
         """Blocks of the best chain behind the first known place of the locator."""
+        database, found, size = self._chain.database, list[tuple[bytes, bytes]](), 0
+        for name, header in self._behind(request.locator, request.most):
+            extrinsics = database.body(name)
+            if extrinsics is None:
+                if not found:
+                    raise Refuse(f"the body of block {header.number} is not kept here")
+                break
+            pair = (header.encode(), encode_body(extrinsics))
+            size += len(pair[0]) + len(pair[1])
+            if found and size > ANSWER_SIZE:
+                break
+            found.append(pair)
+        return encode_blocks(found)
+
+    def _headers(self, request: HeadersRequest) -> bytes:
+        found: list[bytes] = []
+        size = 0
+        for _, header in self._behind(request.locator, request.most):
+            encoded = header.encode()
+            size += len(encoded)
+            if found and size > ANSWER_SIZE:
+                break
+            found.append(encoded)
+        return encode_headers(found)
+
+    def _behind(self, locator: tuple[Hash, ...], most: int) -> Iterator[tuple[Hash, Header]]:
+        """Walk the best chain behind the first place of a locator that is on it."""
         database = self._chain.database
-        for place in request.locator:
+        for place in locator:
             header = database.header(place)
             if header is not None and database.hash_at(header.number) == place:
                 break
         else:
             raise Refuse("no block of the locator is on the best chain")
-        found: list[tuple[bytes, bytes]] = []
-        size = 0
-        for number in range(header.number + 1, header.number + 1 + request.most):
+        for number in range(header.number + 1, header.number + 1 + most):
             name = database.hash_at(BlockNumber(number))
-            block = None if name is None else database.block(name)
+            header = None if name is None else database.header(name)
             # The best chain may change meanwhile: an answer is one chain, however short.
-            if block is None or block.header.parent_hash != place:
+            if name is None or header is None or header.parent_hash != place:
+                return
+            yield name, header
+            place = name
+
+    def _votes(self, request: VotesRequest) -> bytes:
+        """Votes that blocks of the best chain include."""
+        database, found = self._chain.database, list[Vote]()
+        last = None
+        for number in range(request.first, request.last + 1):
+            name = database.hash_at(BlockNumber(number))
+            extrinsics = None if name is None else database.body(name)
+            if extrinsics is None:
                 break
-            pair = (block.header.encode(), encode_body(block.extrinsics))
+            votes = votes_of(self._chain.runtime, extrinsics)
+            if len(found) + len(votes) > MAX_ANSWERED_VOTES:
+                break
+            found += votes
+            last = BlockNumber(number)
+        if last is None:
+            raise Refuse(f"the body of block {request.first} is not here")
+        return VotesAnswer(last, tuple(found)).encode()
+
+    def _state(self, request: StateRequest) -> bytes:
+        """A part of a state, with its proof."""
+        served = self._served
+        if served is None or served.block != request.block:
+            try:
+                state = self._chain.database.state_at(request.block)
+                served = Served(request.block, state, self._chain.database.trie_at(request.block))
+            except (UnknownBlock, StatePruned) as error:
+                raise Refuse(str(error)) from None
+            self._served = served
+        pairs: list[tuple[bytes, bytes]] = []
+        size, is_last = 0, True
+        for pair in served.state.items(b"", request.after):
             size += len(pair[0]) + len(pair[1])
-            if found and size > ANSWER_SIZE:
+            if pairs and (size > STATE_SIZE or len(pairs) == MAX_PAIRS):
+                is_last = False
                 break
-            found.append(pair)
-            place = block.header.hash()
-        return encode_blocks(found)
+            pairs.append(pair)
+        proof = served.trie.prove_range(request.after, None if is_last else pairs[-1][0])
+        return StateAnswer(tuple(pairs), tuple(proof), is_last).encode()
 
     def _body(self, request: BodyRequest) -> bytes:
         block = self._assembled(request.block)

@@ -253,7 +253,8 @@ class BlockExchange:
         header = block.header
         await self._writer.verify(block)
         try:
-            await self._writer.import_block(block)
+            # `_complete` has compared the body with the header.
+            await self._writer.import_block(block, is_whole=True)
         except UnknownParent:
             self._catch_up.look()
         except TooOld as error:

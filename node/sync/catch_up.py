@@ -1,26 +1,39 @@
 """Catching up: blocks that a peer has and we lack, from where our chains part, in the order in which they follow.
 
-Three steps run at once, each a bounded number of blocks ahead of the next: asking the peer, checking signatures,
-executing. What was executed is on disk, so catching up goes on from there after a restart, and with another peer when
-one fails.
+The peer is asked for blocks; while it has more than a few and others seem to have them too, it is asked for headers,
+and the blocks come from all of them (`node.sync.ranges`). Three steps run at once, each a bounded number of blocks
+ahead of the next: asking, checking signatures, executing. What was executed is on disk, so catching up goes on from
+there after a restart, and with another peer when one fails.
 
 How can it be attacked? A peer may say that it is ahead and is not: it is asked in its turn like every other, an attempt
 that brings nothing new for a while ends, and each failure doubles the time until the peer is asked again. Only a head
-that moves counts as catching up, so a peer cannot keep an author from its turns.
+that moves counts as catching up, so a peer cannot keep an author from its turns. A block that is false is the fault of
+the peer that is caught up with, whoever has given it; a body that is not the header's, of the one that gave it.
 """
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import trio
 
 from node.authoring import Bell
 from node.chain import Chain, TooOld, UnknownParent
 from node.chain_writer import ChainWriter
-from node.sync.messages import BLOCKS, MAX_BLOCKS, BlocksRequest, MessageError, decode_blocks
+from node.sync.messages import (
+    BLOCKS,
+    HEADERS,
+    MAX_BLOCKS,
+    MAX_HEADERS,
+    BlocksRequest,
+    HeadersRequest,
+    MessageError,
+    decode_blocks,
+    decode_headers,
+)
 from node.sync.peers import PeerStates
+from node.sync.ranges import RANGE, Ranges
 from p2p.network import Misbehaviour, Network, NetworkError, PeerId
 from runtime.header import Block, Header
 from runtime.interface.errors import BlockFault, InvalidBlock
@@ -55,6 +68,10 @@ class _Attempt:
     shown: BlockRef | None = None
     """The last block that the peer has given."""
     has_failed: bool = False
+
+
+_Given: TypeAlias = tuple[PeerId, list[Block]]
+"""Who has given some blocks."""
 
 
 class CatchUp:
@@ -160,14 +177,14 @@ class CatchUp:
     async def _look_at(self, peer: PeerId) -> None:
         """Ask a peer for the first block that it has and we do not."""
         try:
-            blocks = await self._request(peer, self._locator(), most=MAX_BLOCKS, deadline=_LOOK_DEADLINE)
+            headers = await self._request_headers(peer, self._locator(), most=MAX_BLOCKS, deadline=_LOOK_DEADLINE)
         except NetworkError as error:
             log.debug("%s does not say what it has: %s", peer, error)
         except MessageError as error:
             self._network.report(peer, Misbehaviour.BAD_RESPONSE, str(error))
         else:
-            for block in blocks[-1:]:
-                self._peers.has_block(peer, BlockRef(block.header.number, block.header.hash()))
+            for header in headers[-1:]:
+                self._peers.has_block(peer, BlockRef(header.number, header.hash()))
 
     async def _request(self, peer: PeerId, locator: tuple[Hash, ...], *, most: int, deadline: float) -> list[Block]:
         """Ask a peer for the blocks that follow a place.
@@ -178,8 +195,17 @@ class CatchUp:
         """
         request = BlocksRequest(locator, most).encode()
         blocks = decode_blocks(await self._network.request(peer, BLOCKS.code, request, deadline=deadline))
-        _check_links(blocks, locator)
+        _check_links([block.header for block in blocks], locator)
         return blocks
+
+    async def _request_headers(
+        self, peer: PeerId, locator: tuple[Hash, ...], *, most: int, deadline: float
+    ) -> list[Header]:
+        """Ask a peer for the headers that follow a place; raises as `_request` does."""
+        request = HeadersRequest(locator, most).encode()
+        headers = decode_headers(await self._network.request(peer, HEADERS.code, request, deadline=deadline))
+        _check_links(headers, locator)
+        return headers
 
     def _locator(self) -> tuple[Hash, ...]:
         """Name blocks of our best chain, newest first, with growing gaps down to block 0."""
@@ -204,8 +230,8 @@ class CatchUp:
         if state is not None:
             self._asked += 1
             state.asked = self._asked
-        answers_in, answers = trio.open_memory_channel[list[Block]](_ANSWERS_AHEAD)
-        checked_in, checked = trio.open_memory_channel[Block](_BLOCKS_AHEAD)
+        answers_in, answers = trio.open_memory_channel[_Given](_ANSWERS_AHEAD)
+        checked_in, checked = trio.open_memory_channel[tuple[PeerId, Block]](_BLOCKS_AHEAD)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._ask, attempt, answers_in)
             nursery.start_soon(self._verify, answers, checked_in)
@@ -223,13 +249,21 @@ class CatchUp:
             if best == before or attempt.has_failed:
                 state.fail(trio.current_time())
 
-    async def _ask(self, attempt: _Attempt, answers: trio.MemorySendChannel[list[Block]]) -> None:
+    async def _ask(self, attempt: _Attempt, answers: trio.MemorySendChannel[_Given]) -> None:
         """Ask for block after block, up to an empty answer."""
         locator = self._locator()
+        ranges = Ranges(self._network, self._peers, attempt.peer)
         async with answers:
             while True:
                 try:
                     blocks = await self._request(attempt.peer, locator, most=MAX_BLOCKS, deadline=_ANSWER_DEADLINE)
+                    if not blocks:
+                        return
+                    last = await _hand_on(attempt, answers, attempt.peer, blocks)
+                    while ranges.helpers(BlockNumber(last.number + 2 * RANGE)):
+                        before, last = last, await self._ask_several(attempt, ranges, last, answers)
+                        if last == before:
+                            break
                 except NetworkError as error:
                     log.debug("catching up with %s failed: %s", attempt.peer, error)
                     attempt.has_failed = True
@@ -238,48 +272,57 @@ class CatchUp:
                     self._network.report(attempt.peer, Misbehaviour.BAD_RESPONSE, str(error))
                     attempt.has_failed = True
                     return
-                if not blocks:
-                    return
-                last = blocks[-1].header
-                attempt.shown = BlockRef(last.number, last.hash())
-                await answers.send(blocks)
-                locator = (last.hash(),)
+                locator = (last.hash,)
+
+    async def _ask_several(
+        self, attempt: _Attempt, ranges: Ranges, last: BlockRef, answers: trio.MemorySendChannel[_Given]
+    ) -> BlockRef:
+        """Fetch what comes next from all who have it; return the last block that came.
+
+        Raises:
+            NetworkError, MessageError: the peer that is caught up with does not name what comes next.
+        """
+        headers = await self._request_headers(attempt.peer, (last.hash,), most=MAX_HEADERS, deadline=_ANSWER_DEADLINE)
+        async with ranges.fetch(headers) as pieces:
+            async for giver, blocks in pieces:
+                last = await _hand_on(attempt, answers, giver, blocks)
+        return last
 
     async def _verify(
-        self, answers: trio.MemoryReceiveChannel[list[Block]], checked: trio.MemorySendChannel[Block]
+        self, answers: trio.MemoryReceiveChannel[_Given], checked: trio.MemorySendChannel[tuple[PeerId, Block]]
     ) -> None:
         """Check signatures while blocks before are executed."""
         async with answers, checked:
-            async for blocks in answers:
+            async for giver, blocks in answers:
                 for block in blocks:
                     if not self._chain.knows(block.header.hash()):
                         await self._writer.verify(block)
-                    await checked.send(block)
+                    await checked.send((giver, block))
 
-    async def _execute(self, attempt: _Attempt, checked: trio.MemoryReceiveChannel[Block]) -> None:
+    async def _execute(self, attempt: _Attempt, checked: trio.MemoryReceiveChannel[tuple[PeerId, Block]]) -> None:
         """Import what has been checked, while something new comes often enough."""
         new_at = trio.current_time()
         async with checked:
             while True:
                 try:
                     with trio.fail_at(new_at + _PATIENCE):
-                        block = await checked.receive()
+                        giver, block = await checked.receive()
                 except trio.EndOfChannel:
                     return
                 except trio.TooSlowError:
                     log.debug("%s has given nothing new for %.0f s", attempt.peer, _PATIENCE)
                     attempt.has_failed = True
                     return
-                is_new = await self._import(attempt, block)
+                is_new = await self._import(attempt, giver, block)
                 if is_new is None:
-                    attempt.has_failed = True
+                    attempt.has_failed = attempt.has_failed or giver == attempt.peer
                     return
                 if is_new:
                     new_at = trio.current_time()
                     self._count(attempt, block)
 
-    async def _import(self, attempt: _Attempt, block: Block) -> bool | None:
-        """Import a block; tell whether it was new, or None if this peer leads nowhere."""
+    async def _import(self, attempt: _Attempt, giver: PeerId, block: Block) -> bool | None:
+        """Import a block; tell whether it was new, or None if this peer, or who gave the block, leads nowhere."""
         try:
             wait = self._chain.consensus.wait(block.header, self._clock())
             if wait is None:
@@ -287,9 +330,7 @@ class CatchUp:
             await trio.sleep(wait / 1_000)
             imported = await self._writer.import_block(block)
         except InvalidBlock as error:
-            is_body = error.fault is BlockFault.EXTRINSICS_ROOT
-            misbehaviour = Misbehaviour.BAD_RESPONSE if is_body else Misbehaviour.BAD_BLOCK
-            self._network.report(attempt.peer, misbehaviour, str(error))
+            self._blame(attempt, giver, error)
             tell_invalid(block.header, error)
         except TooOld as error:
             if trio.current_time() - self._warned_at >= _WARNING_INTERVAL:
@@ -307,6 +348,17 @@ class CatchUp:
             return imported.is_new
         return None
 
+    def _blame(self, attempt: _Attempt, giver: PeerId, error: InvalidBlock) -> None:
+        """Blame whose fault a false block is."""
+        if error.fault is not BlockFault.EXTRINSICS_ROOT:
+            attempt.has_failed = True
+            self._network.report(attempt.peer, Misbehaviour.BAD_BLOCK, str(error))
+            return
+        self._network.report(giver, Misbehaviour.BAD_RESPONSE, str(error))
+        state = self._peers.find(giver)
+        if state is not None and giver != attempt.peer:
+            state.fail(trio.current_time())
+
     def _count(self, attempt: _Attempt, block: Block) -> None:
         """One more block; more than a few are worth being told of."""
         attempt.blocks += 1
@@ -317,21 +369,30 @@ class CatchUp:
             log.info("catching up: block %d of %d, %.1f a second", block.header.number, self._peers.highest, rate)
 
 
+async def _hand_on(
+    attempt: _Attempt, answers: trio.MemorySendChannel[_Given], giver: PeerId, blocks: list[Block]
+) -> BlockRef:
+    """Hand on some blocks; return the last one."""
+    last = blocks[-1].header
+    attempt.shown = BlockRef(last.number, last.hash())
+    await answers.send((giver, blocks))
+    return attempt.shown
+
+
 def tell_invalid(header: Header, fault: InvalidBlock) -> None:
     """Log that a block is invalid, as a warning where it may be this machine that is wrong."""
     level = logging.WARNING if fault.fault in _DISAGREEMENTS else logging.INFO
     log.log(level, "block %d %s is invalid: %s", header.number, to_hex(header.hash())[:10], fault)
 
 
-def _check_links(blocks: list[Block], locator: tuple[Hash, ...]) -> None:
+def _check_links(headers: list[Header], locator: tuple[Hash, ...]) -> None:
     """See that blocks follow one another, and the first one a place that was asked about.
 
     Raises:
         MessageError: they do not.
     """
     parent = None
-    for block in blocks:
-        header = block.header
+    for header in headers:
         if header.parent_hash != parent and (parent is not None or header.parent_hash not in locator):
             raise MessageError(f"block {header.number} of an answer does not follow what it should")
         parent = header.hash()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from node.age import is_far_ahead
 from node.chain import Chain
 from node.chain_writer import ChainWriter
 from node.executor import Executor
@@ -55,6 +56,7 @@ class PeerHandler:
         A node that alone makes the blocks of its chain takes none (`takes_blocks`).
         """
         self._takes_blocks = takes_blocks
+        self._has_warned = False
         self._broken: StorageError | None = None
         self._breaks = trio.Event()
         self._chain = chain
@@ -127,6 +129,12 @@ class PeerHandler:
             raise Refuse(str(error)) from None
         self.peers.add(peer.peer_id, handshake)
         log.info("peer %s, best block %d; %s", peer.peer_id, handshake.best.number, _counted(len(self.peers)))
+        if not self._has_warned and is_far_ahead(self._chain, handshake.best.number):
+            self._has_warned = True
+            log.warning(
+                "a peer's chain goes on for longer than half the leak from what is final here: is it the right one? "
+                "Ask somebody you trust for a recent final block, and name it with --trusted"
+            )
         self.catch_up.look()
         try:
             self._met_in.send_nowait(peer.peer_id)

@@ -6,10 +6,14 @@
     BODY             block, hashes of extrinsics           -> body of those, in this order; of all if none is named
     POOL             nothing                               -> hashes
     TRANSACTIONS     hashes                                -> body of those that are there
+    HEADERS          [hashes of a locator, most]           -> [header, ...]
+    VOTES            [first number, last number]           -> [last number that was looked at, votes]
+    STATE            [block, key or nil]                   -> [[key, value, key, value, ...], [trie node, ...], is last]
 
 Hashes stand one after the other, 32 bytes each; headers and bodies are in SCALE. A locator names blocks of the asker's
 best chain, newest first, with growing gaps down to block 0; the answer goes on from the first that the other has on its
-own best chain.
+own best chain. VOTES are those that blocks of the best chain include; STATE is what a state has behind a key, with the
+nodes that `runtime.trie.verify_range` wants.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,10 +23,13 @@ from typing import Any, Final
 import msgpack
 
 from p2p.network import RequestKind
+from pallets.finality.votes import VOTE, Vote
 from runtime.extrinsic import extrinsic_hash
 from runtime.header import MAX_BODY_BYTES, MAX_EXTRINSICS, Block, Header, decode_body, encode_body
 from runtime.primitives import HASH_LENGTH, BlockNumber, BlockRef, Hash
-from runtime.scale import ScaleError
+from runtime.scale import Reader, ScaleError
+from runtime.trie import MAX_KEY_LENGTH
+from runtime.trie.ranges import MAX_NODES
 
 VERSION: Final = 1
 MAX_BLOCKS: Final = 128
@@ -37,17 +44,34 @@ MAX_ANNOUNCED: Final = 6_000
 ANSWER_SIZE: Final = 2 << 20
 """An answer of several parts stops growing here."""
 MAX_HANDSHAKE: Final = 256
+MAX_HEADERS: Final = 512
+"""Headers of one answer."""
+MAX_VOTE_BLOCKS: Final = 512
+"""Blocks whose votes are asked for at once."""
+MAX_ANSWERED_VOTES: Final = 1 << 14
+MAX_PAIRS: Final = 4_096
+"""Keys of one answer with a part of a state."""
+STATE_SIZE: Final = 1 << 20
+"""Such an answer stops growing here."""
 
 _MAX_HEADER: Final = (2 << 20) + 4_096
 _MAX_NUMBER: Final = 2**32 - 1
 _MAX_POOL_HASHES: Final = 65_536
+_MAX_VALUE: Final = 8 << 20
+"""The events of a full block are the largest value of a state."""
+_MAX_NODE: Final = 1_024
 
 BLOCKS: Final = RequestKind(1, "blocks", MAX_LOCATOR * HASH_LENGTH + 64, MAX_BODY_BYTES + _MAX_HEADER + ANSWER_SIZE)
 BODY: Final = RequestKind(2, "body", (MAX_EXTRINSICS + 1) * HASH_LENGTH + 64, MAX_BODY_BYTES + 64)
 POOL: Final = RequestKind(3, "pool", 8, _MAX_POOL_HASHES * HASH_LENGTH)
 TRANSACTIONS: Final = RequestKind(4, "transactions", MAX_ASKED * HASH_LENGTH, MAX_BODY_BYTES)
+HEADERS: Final = RequestKind(5, "headers", MAX_LOCATOR * HASH_LENGTH + 64, _MAX_HEADER + ANSWER_SIZE)
+VOTES: Final = RequestKind(6, "votes", 16, MAX_ANSWERED_VOTES * VOTE.min_size + 64)
+STATE: Final = RequestKind(
+    7, "state", HASH_LENGTH + MAX_KEY_LENGTH + 16, STATE_SIZE + _MAX_VALUE + MAX_NODES * _MAX_NODE
+)
 
-KINDS: Final = (BLOCKS, BODY, POOL, TRANSACTIONS)
+KINDS: Final = (BLOCKS, BODY, POOL, TRANSACTIONS, HEADERS, VOTES, STATE)
 
 
 class MessageError(ValueError):
@@ -126,14 +150,118 @@ class BlocksRequest:
     @staticmethod
     def decode(data: bytes) -> "BlocksRequest":
         """Raises MessageError."""
-        what = "request for blocks"
-        locator, most = _fields(data, 2, what)
-        if not isinstance(most, int) or not 1 <= most <= MAX_BLOCKS:
-            raise MessageError(f"a {what} for {most!r} of them")
-        hashes = split_hashes(_bytes(locator, what))
-        if not 1 <= len(hashes) <= MAX_LOCATOR:
-            raise MessageError(f"a {what} with {len(hashes)} places to go on from")
-        return BlocksRequest(hashes, most)
+        return BlocksRequest(*_locator(data, "request for blocks", MAX_BLOCKS))
+
+
+@dataclass(frozen=True, slots=True)
+class HeadersRequest:
+    """The same for headers alone."""
+
+    locator: tuple[Hash, ...]
+    most: int
+
+    def encode(self) -> bytes:
+        """The bytes on the wire."""
+        return _pack([b"".join(self.locator), self.most])
+
+    @staticmethod
+    def decode(data: bytes) -> "HeadersRequest":
+        """Raises MessageError."""
+        return HeadersRequest(*_locator(data, "request for headers", MAX_HEADERS))
+
+
+@dataclass(frozen=True, slots=True)
+class VotesRequest:
+    """Asks for the votes in blocks `first` to `last` of the best chain."""
+
+    first: BlockNumber
+    last: BlockNumber
+
+    def encode(self) -> bytes:
+        """The bytes on the wire."""
+        return _pack([self.first, self.last])
+
+    @staticmethod
+    def decode(data: bytes) -> "VotesRequest":
+        """Raises MessageError."""
+        what = "request for votes"
+        first, last = (_number(value, what) for value in _fields(data, 2, what))
+        if not 0 <= last - first < MAX_VOTE_BLOCKS:
+            raise MessageError(f"a {what} of blocks {first} to {last}")
+        return VotesRequest(first, last)
+
+
+@dataclass(frozen=True, slots=True)
+class VotesAnswer:
+    """The votes in the blocks up to `last`, which may be fewer than were asked about."""
+
+    last: BlockNumber
+    votes: tuple[Vote, ...]
+
+    def encode(self) -> bytes:
+        """The bytes on the wire."""
+        return _pack([self.last, b"".join(map(VOTE.encode, self.votes))])
+
+    @staticmethod
+    def decode(data: bytes) -> "VotesAnswer":
+        """Raises MessageError."""
+        what = "answer with votes"
+        last, votes = _fields(data, 2, what)
+        reader = Reader(_bytes(votes, what))
+        if reader.remaining > MAX_ANSWERED_VOTES * VOTE.min_size or reader.remaining % VOTE.min_size:
+            raise MessageError(f"{reader.remaining} bytes of votes, which have {VOTE.min_size} each")
+        return VotesAnswer(
+            _number(last, what), tuple(VOTE.read(reader) for _ in range(reader.remaining // VOTE.min_size))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StateRequest:
+    """Asks for what the state after a block has behind a key; None: from the first key on."""
+
+    block: Hash
+    after: bytes | None
+
+    def encode(self) -> bytes:
+        """The bytes on the wire."""
+        return _pack([self.block, self.after])
+
+    @staticmethod
+    def decode(data: bytes) -> "StateRequest":
+        """Raises MessageError."""
+        what = "request for a state"
+        block, after = _fields(data, 2, what)
+        if not isinstance(block, bytes) or len(block) != HASH_LENGTH:
+            raise MessageError(f"the {what} has no block hash")
+        if after is not None and len(_bytes(after, what)) > MAX_KEY_LENGTH:
+            raise MessageError(f"the {what} has a key of {len(after)} bytes")
+        return StateRequest(Hash(block), after)
+
+
+@dataclass(frozen=True, slots=True)
+class StateAnswer:
+    """A part of a state, and the trie nodes on the way to its ends; `is_last`: nothing comes behind it."""
+
+    pairs: tuple[tuple[bytes, bytes], ...]
+    proof: tuple[bytes, ...]
+    is_last: bool
+
+    def encode(self) -> bytes:
+        """The bytes on the wire."""
+        return _pack([[part for pair in self.pairs for part in pair], list(self.proof), self.is_last])
+
+    @staticmethod
+    def decode(data: bytes) -> "StateAnswer":
+        """Raises MessageError."""
+        what = "answer with a state"
+        flat, proof, is_last = _fields(data, 3, what, 2 * MAX_PAIRS)
+        if not isinstance(flat, list) or not isinstance(proof, list) or not isinstance(is_last, bool):
+            raise MessageError(f"a field of the {what} is of a wrong type")
+        if len(flat) % 2:
+            raise MessageError(f"the {what} has a key without a value")
+        parts = [_bytes(part, what) for part in flat]
+        pairs = tuple(zip(parts[::2], parts[1::2], strict=True))
+        return StateAnswer(pairs, tuple(_bytes(node, what) for node in proof), is_last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +303,20 @@ def decode_blocks(data: bytes) -> list[Block]:
     return blocks
 
 
+def encode_headers(headers: Iterable[bytes]) -> bytes:
+    """Encoded headers as an answer."""
+    return _pack(list(headers))
+
+
+def decode_headers(data: bytes) -> list[Header]:
+    """Raises MessageError."""
+    what = "answer with headers"
+    headers = _unpack(data, what, MAX_HEADERS)
+    if not isinstance(headers, list):
+        raise MessageError(f"the {what} is no list")
+    return [_header(header, what) for header in headers]
+
+
 def encode_hashes(hashes: Iterable[Hash]) -> bytes:
     """Hashes one after the other."""
     return b"".join(hashes)
@@ -202,17 +344,17 @@ def _pack(value: object) -> bytes:
     return packed
 
 
-def _unpack(data: bytes, what: str) -> Any:
+def _unpack(data: bytes, what: str, longest: int = MAX_BLOCKS) -> Any:
     try:
         return msgpack.unpackb(
-            data, max_array_len=MAX_BLOCKS, max_bin_len=len(data), max_str_len=0, max_map_len=0, max_ext_len=0
+            data, max_array_len=longest, max_bin_len=len(data), max_str_len=0, max_map_len=0, max_ext_len=0
         )
     except Exception as error:  # whatever msgpack raises, the bytes came from outside
         raise MessageError(f"a {what} that is no msgpack: {type(error).__name__}") from error
 
 
-def _fields(data: bytes, count: int, what: str) -> list[Any]:
-    value = _unpack(data, what)
+def _fields(data: bytes, count: int, what: str, longest: int = MAX_BLOCKS) -> list[Any]:
+    value = _unpack(data, what, longest)
     if not isinstance(value, list) or len(value) != count:
         raise MessageError(f"a {what} has {count} fields")
     return value
@@ -224,9 +366,24 @@ def _bytes(value: Any, what: str) -> bytes:
     return value
 
 
-def _ref(number: Any, block: Any, what: str) -> BlockRef:
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= _MAX_NUMBER:
+def _locator(data: bytes, what: str, limit: int) -> tuple[tuple[Hash, ...], int]:
+    locator, most = _fields(data, 2, what)
+    if not isinstance(most, int) or not 1 <= most <= limit:
+        raise MessageError(f"a {what} for {most!r} of them")
+    hashes = split_hashes(_bytes(locator, what))
+    if not 1 <= len(hashes) <= MAX_LOCATOR:
+        raise MessageError(f"a {what} with {len(hashes)} places to go on from")
+    return hashes, most
+
+
+def _number(value: Any, what: str) -> BlockNumber:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MAX_NUMBER:
         raise MessageError(f"the {what} has no block number")
+    return BlockNumber(value)
+
+
+def _ref(number: Any, block: Any, what: str) -> BlockRef:
+    _number(number, what)
     if not isinstance(block, bytes) or len(block) != HASH_LENGTH:
         raise MessageError(f"the {what} has no block hash")
     return BlockRef(BlockNumber(number), Hash(block))

@@ -118,6 +118,7 @@ class BlockFault(StrEnum):
     WRONG_SLOT = "WrongSlot"
     WRONG_AUTHOR = "WrongAuthor"
     BAD_WORK = "BadWork"
+    NOT_TRUSTED = "NotTrusted"
     EXTRINSICS_ROOT = "ExtrinsicsRootMismatch"
     STATE_ROOT = "StateRootMismatch"
 

@@ -9,6 +9,7 @@ is replaced by its hash too.
 
 from runtime.trie.node import EMPTY_ROOT, MAX_KEY_LENGTH, StateVersion, TrieError
 from runtime.trie.proof import ProofError, verify_proof
+from runtime.trie.ranges import verify_range
 from runtime.trie.trie import Trie, ordered_root
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "TrieError",
     "ordered_root",
     "verify_proof",
+    "verify_range",
 ]

@@ -207,6 +207,11 @@ class Batch:
         return make_leaf(bytes.fromhex(path + partial), depth, value, self._version)
 
 
+def grow(keys: list[bytes], values: list[Value], depth: int, version: StateVersion) -> Node:
+    """Make the subtrie of pairs, ascending and one at least, that share the first `depth` nibbles of their keys."""
+    return _Growth(keys, values, version).grow(depth, 0, len(keys))
+
+
 class _Growth:
     """Makes tries of pairs where there was none; ranges are as in `Batch`, but hold one pair at least."""
 

@@ -19,7 +19,7 @@ class ProofError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Node:
+class TrieNode:
     """A decoded node; a child is named by its hash, or by its encoding if that is shorter than one."""
 
     partial: str
@@ -46,21 +46,21 @@ def verify_proof(
     return {key: _look_up(key, root, nodes, items) for key in keys}
 
 
-def _decode_all(root: Hash, items: Mapping[Hash, bytes], version: StateVersion | None) -> dict[bytes, _Node]:
+def _decode_all(root: Hash, items: Mapping[Hash, bytes], version: StateVersion | None) -> dict[bytes, TrieNode]:
     """Decode the nodes that hang together with the root, by what they are named by."""
     if root not in items:
         raise ProofError(f"no item of the proof has the hash of the root, {to_hex(root)}")
-    nodes: dict[bytes, _Node] = {}
+    nodes: dict[bytes, TrieNode] = {}
     values: dict[Hash, None] = {}
     waiting: list[bytes] = [root]
     while waiting:
         name = waiting.pop()
         encoding = items[Hash(name)] if len(name) == HASH_LENGTH else name
         if encoding == EMPTY_NODE and name == root:
-            node = _Node("", None, {})
+            node = TrieNode("", None, {})
         else:
             try:
-                node = _decode(encoding, version)
+                node = decode_node(encoding, version)
             except ScaleError as error:
                 raise ProofError(f"the trie node {to_hex(name)} is malformed: {error}") from None
         nodes[name] = node
@@ -77,7 +77,7 @@ def _decode_all(root: Hash, items: Mapping[Hash, bytes], version: StateVersion |
     return nodes
 
 
-def _look_up(key: bytes, root: Hash, nodes: Mapping[bytes, _Node], items: Mapping[Hash, bytes]) -> bytes | None:
+def _look_up(key: bytes, root: Hash, nodes: Mapping[bytes, TrieNode], items: Mapping[Hash, bytes]) -> bytes | None:
     digits, depth, name = key.hex(), 0, bytes(root)
     while (node := nodes.get(name)) is not None:
         if not digits.startswith(node.partial, depth):
@@ -96,7 +96,7 @@ def _look_up(key: bytes, root: Hash, nodes: Mapping[bytes, _Node], items: Mappin
     raise ProofError(f"the proof is incomplete: the way to {to_hex(key)} needs the trie node {to_hex(name)}")
 
 
-def _decode(encoding: bytes, version: StateVersion | None) -> _Node:
+def decode_node(encoding: bytes, version: StateVersion | None) -> TrieNode:
     """Decode a node and all of it. Raises ScaleError."""
     reader = Reader(encoding)
     kind, nibbles = _read_header(reader)
@@ -123,7 +123,7 @@ def _decode(encoding: bytes, version: StateVersion | None) -> _Node:
     }
     if reader.remaining:
         raise ScaleError(f"{reader.remaining} bytes are left over")
-    return _Node(packed.hex()[nibbles % 2 :], value, children)
+    return TrieNode(packed.hex()[nibbles % 2 :], value, children)
 
 
 def _read_header(reader: Reader) -> tuple[Kind, int]:

@@ -103,6 +103,19 @@ class Trie:
                 nodes[_resolve(key, value, values)] = None
         return list(nodes)
 
+    def prove_range(self, after: bytes | None, last: bytes | None) -> list[bytes]:
+        """Return the nodes on the way to both ends of a range, for `verify_range`; None is an end of the trie."""
+        nodes: dict[bytes, None] = {}
+        for key in (after, last):
+            if key is not None:
+                path: list[Node] = []
+                self._walk(key, path)
+                for depth, node in enumerate(path):
+                    encoding = encoding_of(node)
+                    if depth == 0 or len(encoding) >= HASH_LENGTH:
+                        nodes[encoding] = None
+        return list(nodes)
+
     def _walk(self, key: bytes, path: list[Node]) -> Value | None:
         """Return what is kept for a key, and append the nodes on the way to `path`."""
         digits, depth, node = key.hex(), 0, self._node

@@ -37,6 +37,7 @@ NOWHERE: Final = BlockRef(BlockNumber(1_000_000), Hash(b"\x77" * 32))
 NO_BLOCKS: Final = encode_blocks([])
 UNDER_ATTACK: Final = re.compile(
     r" WARN  (p2p\.host: \w+ is banned: |node\.sync\.catch_up: block \d+ 0x\w+ is invalid: "
+    r"|node\.sync\.handler: a peer's chain goes on for longer than half the leak "
     r"|node\.sync\.blocks: block \d+ is far ahead of this machine's clock: is the clock right\?$)"
 )
 

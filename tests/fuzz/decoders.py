@@ -30,7 +30,20 @@ from node.commands.block_stream import StreamError, read_blocks, write_block
 from node.errors import NodeError
 from node.json_reader import DocumentError
 from node.protection import SigningRecord
-from node.sync.messages import Announcement, BlocksRequest, BodyRequest, Handshake, MessageError, encode_blocks
+from node.sync.messages import (
+    Announcement,
+    BlocksRequest,
+    BodyRequest,
+    Handshake,
+    HeadersRequest,
+    MessageError,
+    StateAnswer,
+    StateRequest,
+    VotesAnswer,
+    VotesRequest,
+    encode_blocks,
+    encode_headers,
+)
 from node.sync.votes import encode_votes
 from p2p import wire
 from p2p.addresses import AddressError as PeerAddressError
@@ -135,6 +148,12 @@ _SAMPLES: Final[dict[str, Sequence[bytes]]] = {
         Announcement(HEADER, SIGNED[:1], (NAME, ZERO_HASH)).encode(),
     ),
     "node.sync.messages.BlocksRequest.decode": (BlocksRequest((NAME, ZERO_HASH), 128).encode(),),
+    "node.sync.messages.HeadersRequest.decode": (HeadersRequest((NAME, ZERO_HASH), 512).encode(),),
+    "node.sync.messages.VotesRequest.decode": (VotesRequest(BlockNumber(5), BlockNumber(9)).encode(),),
+    "node.sync.messages.VotesAnswer.decode": (VotesAnswer(BlockNumber(9), tuple(VOTES)).encode(),),
+    "node.sync.messages.StateRequest.decode": (StateRequest(NAME, None).encode(), StateRequest(NAME, b"key").encode()),
+    "node.sync.messages.StateAnswer.decode": (StateAnswer(((b"key", b"value"),), (b"node",), False).encode(),),
+    "node.sync.messages.decode_headers": (encode_headers([HEADER.encode()] * 2),),
     "node.sync.messages.BodyRequest.decode": (BodyRequest(NAME, (ZERO_HASH,)).encode(),),
     "node.sync.messages.decode_blocks": (encode_blocks([(HEADER.encode(), encode_body(SIGNED))] * 2),),
     "node.sync.messages.split_hashes": (NAME + ZERO_HASH,),

@@ -38,7 +38,7 @@ from runtime.executive import BASE_EXTRINSIC_WEIGHT
 from runtime.header import Block, DigestKind
 from runtime.interface.weights import BlockMeter
 from runtime.keys import key_pair_from_uri
-from runtime.primitives import ZERO_HASH, BlockNumber, twox_128
+from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef, Hash, twox_128
 from runtime.scale import encode_compact
 from runtime.trie import EMPTY_ROOT, StateVersion, Trie
 
@@ -346,6 +346,8 @@ BAD_MEMBERS: list[tuple[Callable[[Document], None], str]] = [
         change("limits", "maxItemsPerBlock", to=0),
         "limits.maxItemsPerBlock: must be from 1 to 4294967295, not 0",
     ),
+    (change("trusted", to="5"), "trusted: must be of the form NUMBER:0xHASH, of a block above 0"),
+    (change("trusted", to="0:0x" + "ab" * 32), "trusted: must be of the form NUMBER:0xHASH, of a block above 0"),
     (change("upgrades", to=[5]), "upgrades[0]: must be an object, not 5"),
     (
         change("upgrades", to=[{"specVersion": 101, "height": 1}]),
@@ -660,3 +662,12 @@ def test_upgrades_are_kept() -> None:
         Upgrade(100, BlockNumber(0)),
         Upgrade(100, BlockNumber(7)),
     )
+
+
+def test_a_trusted_block_is_read_and_written_and_changes_nothing_else() -> None:
+    document = json.loads(render(load_spec("local")))
+    assert "trusted" not in document
+    spec = parse_spec(json.dumps(document | {"trusted": "1200:0x" + "ab" * 32}).encode())
+    assert spec.trusted == BlockRef(BlockNumber(1200), Hash(b"\xab" * 32))
+    assert parse_spec(render(spec)) == spec
+    assert genesis(spec).header == genesis(load_spec("local")).header

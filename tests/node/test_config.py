@@ -19,6 +19,7 @@ from node.config import (
     NetworkOptions,
     NodeConfig,
     Options,
+    SyncMode,
     configure,
     default_base_path,
 )
@@ -27,6 +28,7 @@ from node.spec_types import Sealing
 from rpc.limits import DEFAULT_ORIGINS, MEBIBYTE, RpcLimits, UnsafeMethods
 from runtime.crypto import KeyPair, Scheme
 from runtime.keys import key_pair_from_uri
+from runtime.primitives import BlockNumber, BlockRef, Hash
 
 BASE = Path("/base")
 STORED = key_pair_from_uri("//stored", Scheme.ED25519)
@@ -66,12 +68,35 @@ def test_without_options_a_node_follows_the_local_chain() -> None:
         rpc_port=9944,
         rpc_limits=RpcLimits(),
         network=NetworkOptions(None, 30_333, (), (), mdns=True, in_peers=25, out_peers=8),
+        sync=SyncMode.FULL,
+        trusted=None,
         state_pruning=256,
         block_time=2.0,
         log=LogConfig(),
     )
     assert config.rpc_limits.allowed_origins == DEFAULT_ORIGINS
     assert config.rpc_limits.methods is UnsafeMethods.AUTO
+
+
+def test_a_trusted_block() -> None:
+    config = configured(Options(sync=SyncMode.FAST, trusted="1200:0x" + "ab" * 32))
+    assert config.sync is SyncMode.FAST
+    assert config.trusted == BlockRef(BlockNumber(1200), Hash(b"\xab" * 32))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5", "0:0x" + "ab" * 32, "5:" + "ab" * 32, "5:0xab", "x:0x" + "ab" * 32, "5:0x" + "zz" * 32]
+)
+def test_what_is_no_trusted_block(text: str) -> None:
+    said = f"--trusted: {text!r} is not of the form NUMBER:0xHASH, of a block above 0"
+    assert refused(Options(trusted=text)) == said
+
+
+def test_a_fast_sync_wants_peers_and_votes() -> None:
+    alone = Options(dev=True, sync=SyncMode.FAST)
+    assert refused(alone) == "--sync fast needs peers to fetch from: add --bootnodes"
+    said = "--sync fast is for chains with a ring: on others nobody votes for what is final"
+    assert refused(Options(chain="dev", sync=SyncMode.FAST)) == said
 
 
 def test_files_are_apart_by_chain() -> None:

@@ -74,7 +74,8 @@ class Side:
             report=lambda peer, misbehaviour, detail: self.reports.append((misbehaviour, detail)),
         )
         budget = Budget(self.config.request_rate, trio.current_time)
-        self.session = Session(PeerId("peer"), Pipe(self.stream), self.config, handler, self.faults, budget)
+        answers = Budget(self.config.answer_rate, trio.current_time)
+        self.session = Session(PeerId("peer"), Pipe(self.stream), self.config, handler, self.faults, budget, answers)
 
     async def run(self) -> None:
         self.ended = await self.session.run()
@@ -342,6 +343,24 @@ def test_requests_over_the_budget_are_slowed_down_and_reported() -> None:
         assert side.reports == [(Misbehaviour.FLOOD, "more requests than its budget")] * 3
 
     play(story, config=config)
+
+
+def test_answers_over_the_budget_come_later() -> None:
+    config = replace(CONFIG, answer_rate=Rate(messages=1_000, size=1_000, burst=1))
+
+    async def large(peer: PeerId, kind: int, payload: bytes) -> bytes:
+        return bytes(500)
+
+    async def story(side: Side, raw: Raw) -> None:
+        start = trio.current_time()
+        for number in range(12):
+            await raw.send(wire.Request(number, ECHO, b""))
+            await raw.expect(wire.Answer)
+        # Twice 500 bytes at once, then two answers a second. Nobody is blamed for asking.
+        assert trio.current_time() - start == pytest.approx(5.0, abs=0.2)
+        assert side.reports == []
+
+    play(story, config=config, on_request=large)
 
 
 def test_peers_are_passed_on() -> None:

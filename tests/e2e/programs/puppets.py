@@ -8,7 +8,7 @@ from typing import Any
 
 import trio
 
-from node.sync.messages import BLOCKS, KINDS, encode_blocks
+from node.sync.messages import BLOCKS, HEADERS, KINDS, decode_blocks, encode_blocks, encode_headers
 from p2p.config import NetworkConfig, Timing
 from p2p.host import Libp2pNetwork
 from p2p.network import NetworkError, PeerId, PeerInfo, Topic, Verdict
@@ -59,6 +59,11 @@ class Puppet:
     async def on_request(self, peer: PeerId, kind: int, payload: bytes) -> bytes:
         """Answer as told for this kind, or never; with blocks that follow `after` only if that is asked for."""
         self.say("request", kind=kind)
+        if kind == HEADERS.code and (blocks := self.answers.get(str(BLOCKS.code))) is not None:
+            # What it says of blocks it says of their headers.
+            if self.after not in payload:
+                return encode_headers([])
+            return encode_headers(block.header.encode() for block in decode_blocks(bytes.fromhex(blocks)))
         answer = self.answers.get(str(kind))
         if answer is None:
             await trio.sleep_forever()

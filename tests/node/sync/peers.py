@@ -14,7 +14,16 @@ from node.signatures import VerifiedSignatures
 from node.sync.answers import Answers
 from node.sync.blocks import BlockExchange
 from node.sync.catch_up import CatchUp
-from node.sync.messages import BLOCKS, Handshake
+from node.sync.messages import (
+    BLOCKS,
+    HEADERS,
+    MAX_BLOCKS,
+    BlocksRequest,
+    Handshake,
+    HeadersRequest,
+    decode_blocks,
+    encode_headers,
+)
 from node.sync.peers import PeerStates
 from p2p.network import Misbehaviour, PeerId, Topic
 from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef, Hash
@@ -34,6 +43,12 @@ class FakeNetwork:
 
     async def request(self, peer: PeerId, kind: int, payload: bytes, *, deadline: float) -> bytes:
         self.asked.append((peer, kind))
+        if kind == HEADERS.code:
+            # Whoever answers, truly or not, with blocks gives their headers as well.
+            request = HeadersRequest.decode(payload)
+            request_for_blocks = BlocksRequest(request.locator, min(request.most, MAX_BLOCKS)).encode()
+            blocks = decode_blocks(await self.answer(peer, BLOCKS.code, request_for_blocks, deadline))
+            return encode_headers(block.header.encode() for block in blocks)
         return await self.answer(peer, kind, payload, deadline)
 
     def report(self, peer: PeerId, misbehaviour: Misbehaviour, detail: str) -> None:

@@ -9,26 +9,41 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.sync.messages import (
+    HEADERS,
     INLINE_BODY,
     MAX_ANNOUNCED,
+    MAX_ANSWERED_VOTES,
     MAX_BLOCKS,
+    MAX_HEADERS,
     MAX_LOCATOR,
+    MAX_PAIRS,
+    MAX_VOTE_BLOCKS,
+    STATE,
+    VOTES,
     Announcement,
     BlocksRequest,
     BodyRequest,
     Handshake,
+    HeadersRequest,
     MessageError,
+    StateAnswer,
+    StateRequest,
+    VotesAnswer,
+    VotesRequest,
     decode_blocks,
     decode_extrinsics,
+    decode_headers,
     encode_blocks,
     encode_extrinsics,
     encode_hashes,
+    encode_headers,
     split_hashes,
 )
 from p2p.config import NetworkConfig
+from pallets.finality.votes import CheckpointId, Vote
 from runtime.extrinsic import extrinsic_hash
 from runtime.header import Block, DigestItem, DigestKind, Header, encode_body
-from runtime.primitives import BlockNumber, BlockRef, Hash, blake2b_256
+from runtime.primitives import AccountId, BlockNumber, BlockRef, Hash, blake2b_256
 from runtime.scale import encode_compact
 from runtime.trie import ordered_root
 
@@ -94,6 +109,39 @@ def test_answers() -> None:
     assert split_hashes(encode_hashes([name(1), name(2)])) == (name(1), name(2))
 
 
+def vote(number: int) -> Vote:
+    target = CheckpointId(number + 1, name(number + 1))
+    return Vote(AccountId(name(number)), CheckpointId(number, name(number)), target, bytes(64))
+
+
+def test_what_a_fast_sync_asks_and_is_told() -> None:
+    headers = HeadersRequest((name(1), name(2)), MAX_HEADERS)
+    assert HeadersRequest.decode(headers.encode()) == headers
+    votes = VotesRequest(BlockNumber(5), BlockNumber(4 + MAX_VOTE_BLOCKS))
+    assert VotesRequest.decode(votes.encode()) == votes
+    for after in (None, b"", b"key"):
+        state = StateRequest(name(1), after)
+        assert StateRequest.decode(state.encode()) == state
+    given = [block(1).header, block(2).header]
+    assert decode_headers(encode_headers(header.encode() for header in given)) == given
+    answer = VotesAnswer(BlockNumber(9), (vote(1), vote(2)))
+    assert VotesAnswer.decode(answer.encode()) == answer
+    part = StateAnswer(((b"a", b"1"), (b"b", b"")), (b"node", b"other"), False)
+    assert StateAnswer.decode(part.encode()) == part
+    assert StateAnswer.decode(StateAnswer((), (), True).encode()) == StateAnswer((), (), True)
+
+
+def test_the_largest_of_them_fit() -> None:
+    assert len(HeadersRequest((name(1),) * MAX_LOCATOR, MAX_HEADERS).encode()) <= HEADERS.max_request
+    top = BlockNumber(2**32 - 1)
+    assert len(VotesRequest(top, top).encode()) <= VOTES.max_request
+    assert len(VotesAnswer(top, (vote(1),) * MAX_ANSWERED_VOTES).encode()) <= VOTES.max_response
+    assert len(StateRequest(name(1), bytes(128)).encode()) <= STATE.max_request
+    most = StateAnswer(((bytes(128), bytes(100)),) * MAX_PAIRS, (bytes(600),) * 128, False)
+    assert len(most.encode()) <= STATE.max_response
+    assert StateAnswer.decode(most.encode()) == most
+
+
 HEADER = block(1).header.encode()
 
 
@@ -131,6 +179,33 @@ HEADER = block(1).header.encode()
             msgpack.packb([bytes(32 * (MAX_LOCATOR + 1)), 1]),
             "a request for blocks with 65 places to go on from",
         ),
+        (HeadersRequest.decode, msgpack.packb([name(1), MAX_HEADERS + 1]), "a request for headers for 513 of them"),
+        (VotesRequest.decode, msgpack.packb([5, 4]), "a request for votes of blocks 5 to 4"),
+        (VotesRequest.decode, msgpack.packb([5, 517]), "a request for votes of blocks 5 to 517"),
+        (VotesRequest.decode, msgpack.packb([5, 2**32]), "the request for votes has no block number"),
+        (VotesAnswer.decode, msgpack.packb([1, bytes(175)]), "175 bytes of votes, which have 176 each"),
+        (
+            VotesAnswer.decode,
+            msgpack.packb([1, bytes(176 * (MAX_ANSWERED_VOTES + 1))]),
+            "2883760 bytes of votes, which have 176 each",
+        ),
+        (StateRequest.decode, msgpack.packb([b"x", None]), "the request for a state has no block hash"),
+        (StateRequest.decode, msgpack.packb([name(1), bytes(129)]), "the request for a state has a key of 129 bytes"),
+        (StateAnswer.decode, msgpack.packb([[b"k"], [], True]), "the answer with a state has a key without a value"),
+        (
+            StateAnswer.decode,
+            msgpack.packb([[b"k", 1], [], True]),
+            "a field of the answer with a state is no byte string",
+        ),
+        (StateAnswer.decode, msgpack.packb([[], [], 1]), "a field of the answer with a state is of a wrong type"),
+        (
+            StateAnswer.decode,
+            msgpack.packb([[b""] * (2 * MAX_PAIRS + 2), [], True]),
+            "a answer with a state that is no msgpack: ValueError",
+        ),
+        (decode_headers, msgpack.packb(1), "the answer with headers is no list"),
+        (decode_headers, msgpack.packb([b""] * 513), "a answer with headers that is no msgpack: ValueError"),
+        (decode_headers, msgpack.packb([1]), "a field of the answer with headers is no byte string"),
         (BodyRequest.decode, b"", "a request for extrinsics of no block"),
         (BodyRequest.decode, b"x", "1 bytes of hashes, which have 32 each"),
         (decode_blocks, msgpack.packb(1), "the answer with blocks is no list"),
@@ -149,6 +224,12 @@ def test_what_no_honest_peer_sends(decode: Callable[[bytes], object], data: byte
 
 
 DECODERS = (
+    HeadersRequest.decode,
+    VotesRequest.decode,
+    VotesAnswer.decode,
+    StateRequest.decode,
+    StateAnswer.decode,
+    decode_headers,
     Handshake.decode,
     Announcement.decode,
     BlocksRequest.decode,

@@ -1,0 +1,263 @@
+"""A chain of a ring followed by its headers alone: who may make blocks, who votes, and what votes have made final.
+
+Up to a block that is trusted, its hash commits to everything. Behind it each header must be sealed by whoever had the
+turn, and say itself how ring and voters change. That alone would let one author name voters of its own, so a set of
+voters is believed for one of two reasons only:
+
+- the voters before have handed over to it: then a checkpoint since the beginning of the handover is final, for which
+  both sets have voted, and the votes can be shown (`FollowedChain.handover`);
+- it is the same set without members who have made no block for as long as it takes to leak.
+
+How can it be attacked? By who had two thirds of the votes at the trusted block, and by who makes a chain of its own
+that is longer than the leak: therefore the trusted block must not be older than half of that.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from node.ring import check_seal, check_turn, read_claim, slot_at
+from node.spec_types import ChainSpec
+from pallets.finality.digest import CHANGES, Changes, sets_digest
+from pallets.finality.storage import VoterSet
+from pallets.finality.voters import agree
+from pallets.finality.votes import Checkpoint, CheckpointId, Vote, is_signed
+from pallets.producers.claim import RING_ENGINE, Claim
+from pallets.producers.turns import epoch_of, first_open
+from runtime.header import DigestKind, Header
+from runtime.interface.errors import BlockFault, InvalidBlock
+from runtime.primitives import AccountId, BlockRef, Hash, Slot
+from runtime.scale import ScaleError
+from runtime.work import RANK_LENGTH, is_enough, open_prefix, work_digest
+
+_CHECKPOINTS_KEPT: Final = 4_096
+
+
+class BadVotes(ValueError):
+    """Votes that nobody has given, or that do not show what they should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """Block `by` has new voters: a checkpoint of epoch `since` or later was final by then."""
+
+    since: int
+    by: BlockRef
+
+
+@dataclass(frozen=True, slots=True)
+class _Voted:
+    """A checkpoint, and who may vote for it."""
+
+    checkpoint: Checkpoint
+    voters: VoterSet
+
+
+class FollowedChain:
+    """The end of a chain of headers, and what has to be known of the headers before."""
+
+    def __init__(self, spec: ChainSpec, genesis: Header, trusted: BlockRef | None) -> None:
+        """Begin with block 0, whose ring and voters the specification names."""
+        self._rules = spec.rules
+        self._trusted = trusted
+        self.genesis = genesis.hash()
+        self.head = BlockRef(genesis.number, self.genesis)
+        self.slot = slot_at(spec.genesis_time, spec.slot_duration)
+        self.ring = spec.ring
+        self.voters = VoterSet(tuple(sorted(spec.ring)))
+        self.trusted_slot: Slot | None = None
+        """That of the trusted block, once it is among the headers."""
+        self.handover: Handover | None = None
+        """What has yet to be shown of the last header; no other is taken before."""
+        self._ranks = {account: place.to_bytes(RANK_LENGTH, "big") for place, account in enumerate(spec.ring)}
+        self._count = 0
+        self._seen = dict.fromkeys(spec.ring, 0)
+        self._checkpoints: OrderedDict[Hash, _Voted] = OrderedDict()
+
+    def copy(self) -> "FollowedChain":
+        """Return another one that goes its own way from here."""
+        other = FollowedChain.__new__(FollowedChain)
+        other.__dict__.update(self.__dict__)
+        other._ranks, other._seen = dict(self._ranks), dict(self._seen)
+        other._checkpoints = self._checkpoints.copy()
+        return other
+
+    @property
+    def epoch(self) -> int:
+        """Return the epoch of the last header."""
+        return epoch_of(self.slot, self._rules.epoch_slots)
+
+    @property
+    def is_trusted(self) -> bool:
+        """Tell whether the trusted block, if there is one, is among the headers."""
+        return self._trusted is None or self.head.number >= self._trusted.number
+
+    def checkpoint_since(self, epoch: int) -> Checkpoint | None:
+        """Return the first checkpoint of an epoch or a later one."""
+        return next((one.checkpoint for one in self._checkpoints.values() if one.checkpoint.epoch >= epoch), None)
+
+    def follow(self, header: Header, *, is_checked: bool = False) -> None:
+        """Go on with the next header; `is_checked`: its seal was looked at before.
+
+        Raises:
+            InvalidBlock: it breaks a rule, or is not the trusted block.
+        """
+        assert self.handover is None, "a handover has to be shown first"
+        name = header.hash()
+        if header.parent_hash != self.head.hash:
+            raise InvalidBlock(BlockFault.WRONG_PARENT, "the header names another parent")
+        if header.number != self.head.number + 1:
+            raise InvalidBlock(BlockFault.WRONG_NUMBER, f"block {header.number} follows block {self.head.number}")
+        trusted = self._trusted
+        if trusted is not None and header.number == trusted.number and name != trusted.hash:
+            raise InvalidBlock(BlockFault.NOT_TRUSTED, f"block {header.number} is not the trusted one")
+        is_proven = trusted is not None and header.number <= trusted.number
+        claim = read_claim(header) if is_checked or is_proven else self._check_author(header)
+        if claim.slot <= self.slot:
+            detail = f"slot {claim.slot} does not come after the parent's slot {self.slot}"
+            raise InvalidBlock(BlockFault.WRONG_SLOT, detail)
+        is_checkpoint = epoch_of(claim.slot, self._rules.epoch_slots) > self.epoch
+        changes = _changes(header)
+        if changes is None and is_checkpoint:
+            raise InvalidBlock(BlockFault.BAD_DIGEST, "a checkpoint says what its ring and voters are")
+        ring, voters, ranks = self.ring, self.voters, self._ranks
+        if changes is not None:
+            ring, voters, ranks = self._changed(changes)
+            if not ring or sets_digest(ring, voters) != changes.sets:
+                raise InvalidBlock(BlockFault.BAD_DIGEST, "ring and voters are not what the header says")
+        self._count += is_checkpoint
+        since = None if is_proven else self._judge(voters, is_checkpoint=is_checkpoint)
+        for account in ring:
+            if account not in self.ring and account not in self.voters.members:
+                self._seen[account] = self._count
+        if self._count - self._seen.get(claim.author, 0) < self._rules.lapse_checkpoints:
+            self._seen[claim.author] = self._count + 1
+        ref = BlockRef(header.number, name)
+        self.ring, self.voters, self._ranks = ring, voters, ranks
+        self.head, self.slot = ref, claim.slot
+        if trusted is not None and header.number == trusted.number:
+            self.trusted_slot = claim.slot
+        if since is not None and not is_checked:
+            self.handover = Handover(since, ref)
+        if is_checkpoint:
+            self._checkpoints[name] = _Voted(Checkpoint(self.epoch, ref.number, name), voters)
+            if len(self._checkpoints) > _CHECKPOINTS_KEPT:
+                self._checkpoints.popitem(last=False)
+
+    def _check_author(self, header: Header) -> Claim:
+        """Check seal, slot and turn, as far as headers tell: not, whether who works for an open slot is barred."""
+        claim = check_seal(header, self.genesis)
+        if claim.nonce is None:
+            check_turn(claim, self.ring, Slot(self.slot))
+            return claim
+        first = first_open(len(self.ring), Slot(self.slot))
+        if claim.slot < first:
+            detail = f"slot {claim.slot} is not open, slot {first} is the first that is"
+            raise InvalidBlock(BlockFault.WRONG_SLOT, detail)
+        prefix = open_prefix(self.genesis, header.parent_hash, claim.slot, claim.author)
+        if not is_enough(work_digest(prefix, claim.nonce), self._rules.join_work):
+            raise InvalidBlock(BlockFault.BAD_WORK, f"the work for the open slot {claim.slot} is not enough")
+        return claim
+
+    def _changed(self, changes: Changes) -> tuple[tuple[AccountId, ...], VoterSet, dict[AccountId, bytes]]:
+        """Return ring, voters and ranks after the changes that a header names."""
+        ranks = self._ranks | {applicant.account: applicant.rank for applicant in changes.ring_came}
+        members = {*self.ring, *(applicant.account for applicant in changes.ring_came)} - {*changes.ring_left}
+        ring = tuple(account for _, account in sorted((ranks[account], account) for account in members))
+        voters = VoterSet(
+            _updated(self.voters.voters, changes.voters_left, changes.voters_came),
+            _updated(self.voters.following, changes.following_left, changes.following_came),
+            changes.since,
+        )
+        return ring, voters, {account: ranks[account] for account in ring}
+
+    def _judge(self, after: VoterSet, *, is_checkpoint: bool) -> int | None:
+        """Tell whether a set of voters may follow the one of now; the epoch since which it was handed over, if it was.
+
+        Raises:
+            InvalidBlock: it may not.
+        """
+        before = self.voters
+        if after.voters == before.voters:
+            return None
+        leaked: set[AccountId] = set()
+        if is_checkpoint:
+            limit = self._count - self._rules.leak_checkpoints
+            leaked = {account for account in before.members if self._seen.get(account, 0) <= limit}
+        voters, following, now = set(before.voters), set(before.following), set(after.voters)
+        if voters <= leaked or (now and now <= voters and voters - now <= leaked):
+            return None
+        if following and now and now <= following and following - now <= leaked and not after.following:
+            return before.since
+        raise InvalidBlock(BlockFault.BAD_DIGEST, "the voters have not handed over to those whom the header names")
+
+    # Votes.
+
+    def show(self, votes: Iterable[Vote]) -> None:
+        """Show that the handover that is waited for has taken place; raises BadVotes."""
+        handover = self.handover
+        assert handover is not None, "a handover is waited for"
+        final = self.final_by(votes)
+        if final is None or not (final.epoch >= handover.since and final.number < handover.by.number):
+            raise BadVotes(f"the votes do not show that the voters of block {handover.by.number} were handed over to")
+        self.handover = None
+
+    def final_by(self, votes: Iterable[Vote]) -> Checkpoint | None:
+        """Return the latest checkpoint that votes make final; None if they do not.
+
+        Raises:
+            BadVotes: a signature is wrong.
+        """
+        ballots: dict[CheckpointId, dict[CheckpointId, dict[AccountId, Vote]]] = {}
+        for vote in votes:
+            ballots.setdefault(vote.target, {}).setdefault(vote.source, {})[vote.voter] = vote
+        for target in sorted(ballots, key=lambda one: one.epoch, reverse=True):
+            for source in ballots[target]:
+                final = self._checkpoints.get(source.hash)
+                if final is None or final.checkpoint.epoch != source.epoch or source.epoch != target.epoch - 1:
+                    continue
+                link = ballots[target][source]
+                is_final = self._is_justified(target, link) and any(
+                    self._is_justified(source, ballot) for ballot in ballots.get(source, {}).values()
+                )
+                if is_final:
+                    return final.checkpoint
+        return None
+
+    def _is_justified(self, target: CheckpointId, ballot: dict[AccountId, Vote]) -> bool:
+        """Tell whether votes with one source are enough for a checkpoint; signatures are looked at only then."""
+        found = self._checkpoints.get(target.hash)
+        if found is None or found.checkpoint.epoch != target.epoch:
+            return False
+        bits = bytearray((len(found.voters.members) + 7) // 8)
+        given = []
+        for place, account in enumerate(found.voters.members):
+            vote = ballot.get(account)
+            if vote is not None:
+                bits[place // 8] |= 1 << place % 8
+                given.append(vote)
+        if not agree(found.voters, bytes(bits)):
+            return False
+        if not all(is_signed(vote, self.genesis) for vote in given):
+            raise BadVotes(f"a vote for the checkpoint of epoch {target.epoch} is not signed by its voter")
+        return True
+
+
+def _changes(header: Header) -> Changes | None:
+    """Read how a header says that ring and voters change; raises InvalidBlock."""
+    items = [item for item in header.digest if item.kind is DigestKind.CONSENSUS]
+    if not items:
+        return None
+    if len(items) > 1 or items[0].engine != RING_ENGINE:
+        raise InvalidBlock(BlockFault.BAD_DIGEST, "there is one consensus item, of the engine rrbn")
+    try:
+        return CHANGES.decode(items[0].payload)
+    except ScaleError as error:
+        raise InvalidBlock(BlockFault.BAD_DIGEST, f"the changes of ring and voters: {error}") from None
+
+
+def _updated(
+    accounts: tuple[AccountId, ...], left: tuple[AccountId, ...], came: tuple[AccountId, ...]
+) -> tuple[AccountId, ...]:
+    return tuple(sorted({*accounts, *came} - {*left}))

@@ -1,0 +1,109 @@
+"""A trusted block: no other one in its place, and when a node should have been told of one."""
+
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from node.age import half_leak, is_far_ahead, is_stale
+from node.chain import Chain
+from node.chain_spec import genesis
+from node.config import Options, configure
+from node.errors import ExitCode, NodeError
+from node.ring import slot_start
+from node.service import run_node
+from runtime.interface.errors import BlockFault, InvalidBlock
+from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef, Slot, to_hex
+from storage.leveldb import LevelDbStore
+from storage.memory import MemoryStore
+from storage.snapshot import Snapshot, is_snapshot
+from tests.support.node_chain import NodeChain
+from tests.support.ring_nodes import GENESIS_SLOT, MEMBERS, RingNode
+from tests.support.small_chain import PAIRS
+
+
+def trusting(node: RingNode, trusted: BlockRef | None) -> Chain:
+    return Chain.open(node.spec, MemoryStore(), state_pruning=64, trusted=trusted)
+
+
+def test_no_other_block_is_taken_in_its_place() -> None:
+    they, others = RingNode(), RingNode()
+    blocks = [they.block(slot) for slot in (1, 2, 3)]
+    false = [others.block(slot) for slot in (1, 3)]
+    chain = trusting(they, BlockRef(BlockNumber(2), blocks[1].header.hash()))
+    chain.import_block(blocks[0])
+    for attempt in (lambda: chain.check_header(false[1].header), lambda: chain.import_block(false[1])):
+        with pytest.raises(InvalidBlock) as caught:
+            attempt()
+        assert caught.value.fault is BlockFault.NOT_TRUSTED
+        assert str(caught.value) == "NotTrusted: block 2 is not the trusted one"
+    assert chain.is_known_bad(false[1].header.hash())
+    chain.import_block(blocks[1])
+    chain.import_block(blocks[2])
+    assert chain.snapshot.best == they.chain.snapshot.best
+
+
+def test_half_the_leak_is_how_old_the_last_final_block_may_be() -> None:
+    node = RingNode(voters=MEMBERS)
+    for slot in range(1, 26):
+        node.block(slot)
+    final = node.chain.snapshot.finalized.number
+    assert final > 0
+    limit = GENESIS_SLOT + final + half_leak(node.spec)
+    duration = node.spec.slot_duration
+    assert not is_stale(node.chain, slot_start(Slot(limit), duration))
+    assert is_stale(node.chain, slot_start(Slot(limit + 1), duration))
+    # Of nothing but block 0 nobody can tell by the clock.
+    assert not is_stale(RingNode().chain, slot_start(Slot(limit * 9), duration))
+
+
+def test_how_far_a_chain_may_be_ahead() -> None:
+    node = RingNode()
+    limit = half_leak(node.spec)
+    assert limit == 150
+    assert not is_far_ahead(node.chain, limit)
+    assert is_far_ahead(node.chain, limit + 1)
+    assert not is_far_ahead(trusting(node, BlockRef(BlockNumber(5), ZERO_HASH)), limit + 1)
+    alone = NodeChain()
+    assert not is_far_ahead(alone.chain, 10**6)
+    assert not is_stale(alone.chain, 10**15)
+
+
+def test_a_database_with_another_block_in_its_place_is_refused(tmp_path: Path) -> None:
+    node = RingNode()
+    block = node.block(1)
+    options = Options(rpc_port=0, port=0, no_mdns=True, trusted="1:0x" + "77" * 32)
+    config = configure(options, node.spec, tmp_path, lambda _path: PAIRS["Alice"])
+    store = LevelDbStore(config.database_path)
+    Chain.open(node.spec, store, state_pruning=config.state_pruning).import_block(block)
+    store.close()
+    with pytest.raises(NodeError) as caught:
+        run_node(config)
+    assert caught.value.exit_code is ExitCode.DATABASE_REFUSED
+    found = to_hex(block.header.hash())
+    assert str(caught.value) == f"block 1 of the database is {found}, not the trusted 0x{'77' * 32}"
+
+
+def test_what_a_fast_sync_has_begun_is_given_up_by_a_full_one(tmp_path: Path) -> None:
+    node = RingNode()
+    options = Options(rpc_port=0, port=0, no_mdns=True, trusted="1:0x" + "77" * 32)
+    config = configure(options, node.spec, tmp_path, lambda _path: PAIRS["Alice"])
+    store = LevelDbStore(config.database_path)
+    snapshot = Snapshot.open(store, genesis(node.spec).header)
+    snapshot.append([node.block(1).header])
+    store.close()
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))  # noqa: S104 - only to be in the way
+        taken.listen()
+        # The database is opened before the network finds its port taken.
+        network = replace(config.network, port=taken.getsockname()[1])
+        with pytest.raises(NodeError) as caught:
+            run_node(replace(config, network=network))
+    assert caught.value.exit_code is ExitCode.PORT_IN_USE
+    store = LevelDbStore(config.database_path)
+    try:
+        assert not is_snapshot(store)
+        assert Chain.open(node.spec, store, state_pruning=config.state_pruning).snapshot.best.number == 0
+    finally:
+        store.close()
