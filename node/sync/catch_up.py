@@ -95,6 +95,11 @@ class CatchUp:
         """Whether we have been level with all peers since the first one came."""
         self._warned_at = float("-inf")
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether a peer has told of blocks that we lack, and has not turned out to have none."""
+        return self._ahead() is not None
+
     def look(self) -> None:
         """Look at what the peers have said: one may be ahead."""
         self._bell.ring()

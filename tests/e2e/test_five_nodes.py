@@ -1,4 +1,4 @@
-"""Five nodes as processes: what is final stays final, whoever dies and however the network is cut, and goes on after that.
+"""Five nodes as processes: what is final stays final, whoever dies and however the network is cut, and it goes on.
 
 Two of them hang on the other three by one connection, which goes through a proxy and can be cut. The tests share the
 nodes; each goes on from what the one before has left.
@@ -59,6 +59,7 @@ class Five:
         """See that all have what anybody ever held for final."""
         numbers = sorted(self.final)
         with Watchers(*self.nodes) as everywhere:
+            everywhere.wait_for_height(numbers[-1])
             assert everywhere.agree("chain_getBlockHash", numbers) == [self.final[number] for number in numbers]
 
 
@@ -98,7 +99,7 @@ def test_what_is_rated_becomes_final_everywhere(five: Five) -> None:
     five.check_final()
 
 
-@pytest.mark.parametrize("way", [Way.SILENT, Way.REFUSED], ids=lambda way: way.value)
+@pytest.mark.parametrize("way", [Way.REFUSED, pytest.param(Way.SILENT, marks=pytest.mark.long)], ids=str)
 def test_three_and_two_make_nothing_final_alone_and_agree_when_they_meet_again(five: Five, way: Way) -> None:
     with Watchers(*five.nodes) as everywhere, Watchers(*five.nodes[:3]) as three, Watchers(*five.nodes[3:]) as two:
         known = everywhere.agree_on_model()["ratings"]
@@ -122,6 +123,7 @@ def test_three_and_two_make_nothing_final_alone_and_agree_when_they_meet_again(f
     five.check_final()
 
 
+@pytest.mark.long
 def test_each_dies_in_turn_under_load(five: Five, tmp_path: Path, ratings: Ratings) -> None:
     some = Ratings(ratings.rows[:SOME])
     file, titles = some.write(tmp_path)

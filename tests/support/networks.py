@@ -109,11 +109,18 @@ class LocalNetwork:
             self.places[name] = Place(name, self.directory / name)
         return self.places[name]
 
-    def launch(self, name: str, *options: object, boot: Sequence[str] = ()) -> NodeProcess:
+    def launch(
+        self,
+        name: str,
+        *options: object,
+        boot: Sequence[str] = (),
+        program: Sequence[object] = ("mfchain-node",),
+    ) -> NodeProcess:
         """Start a node, as a producer if it is named like an account of the ring; `boot` are addresses."""
         role = (f"--{name}", "--producer") if name in self.members else ()
         bootnodes = [word for address in boot for word in ("--bootnodes", address)]
-        return self.nodes.launch("--chain", self.spec, *role, *self.place(name).options, *bootnodes, *options)
+        words = ("--chain", self.spec, *role, *self.place(name).options, *bootnodes, *options)
+        return self.nodes.launch(*words, program=program)
 
 
 def wait_for_peers(node: NodeProcess, count: int) -> None:
@@ -208,7 +215,7 @@ def check_readable(node: NodeProcess) -> None:
 
 
 def check_final_history(nodes: Sequence[NodeProcess]) -> None:
-    """See that no two logs hold different blocks of a height for final, and that none goes back, after a kill either."""
+    """See that no two logs hold different blocks of a height for final, and that none goes back, killed or not."""
     final: dict[int, str] = {}
     reached: dict[tuple[str, ...], int] = {}
     for node in nodes:

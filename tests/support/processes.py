@@ -10,7 +10,7 @@ import subprocess
 import sysconfig
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, Self
@@ -293,14 +293,14 @@ class Nodes:
         node.wait_until_ready()
         return node
 
-    def launch(self, *arguments: object, port: int = 0) -> NodeProcess:
-        """Start a node."""
+    def launch(self, *arguments: object, port: int = 0, program: Sequence[object] = ("mfchain-node",)) -> NodeProcess:
+        """Start a node, or a program that takes a node's arguments."""
         self.directory.mkdir(parents=True, exist_ok=True)
         words = tuple(map(str, arguments))
         environment = {"TMPDIR": str(self.directory), "PYTHONWARNINGS": _WARNINGS}
         # Nodes of different tests must not meet, and each needs a port of its own.
         apart = () if "--dev" in words or "--port" in words else ("--port", 0, "--no-mdns")
-        command = Command.start("mfchain-node", *words, *apart, "--rpc-port", port, environment=environment)
+        command = Command.start(*program, *words, *apart, "--rpc-port", port, environment=environment)
         node = NodeProcess(words, command)
         self.started.append(node)
         return node
