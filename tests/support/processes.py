@@ -239,11 +239,26 @@ class NodeProcess:
         finally:
             connection.close()
 
-    def wait_until_ready(self) -> None:
-        """Wait until the node says where it serves, and then that it can."""
+    def wait_until_it_serves(self) -> None:
+        """Wait until the node says where it serves."""
         found = self.command.err.match(_ADDRESS, STARTS_WITHIN)
         assert found is not None, f"the node ended with {self.command.process.wait()}:\n{self.log}"
         self.port = int(found[1])
+
+    def wait_until_it_is_not_ready(self) -> str:
+        """Wait until the node says that it cannot serve, and return why."""
+        self.wait_until_it_serves()
+        deadline = time.monotonic() + PATIENCE
+        while (answer := self.request("GET", "/ready"))[0] == 200:
+            assert time.monotonic() < deadline, f"the node is ready all the time:\n{self.log}"
+        status, told = answer
+        assert status == 503
+        assert told == {"ready": False, "reason": told["reason"]}
+        return str(told["reason"])
+
+    def wait_until_ready(self) -> None:
+        """Wait until the node says where it serves, and then that it can."""
+        self.wait_until_it_serves()
         deadline = time.monotonic() + PATIENCE
         while self.request("GET", "/ready") != (200, {"ready": True}):
             assert time.monotonic() < deadline, f"the node does not become ready:\n{self.log}"
