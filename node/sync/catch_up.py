@@ -11,6 +11,7 @@ that moves counts as catching up, so a peer cannot keep an author from its turns
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -93,7 +94,7 @@ class CatchUp:
         """Whether the head is moving because of this."""
         self.has_settled = False
         """Whether we have been level with all peers since the first one came."""
-        self._warned_at = float("-inf")
+        self._warned_at = self._clock_warned_at = float("-inf")
 
     @property
     def is_behind(self) -> bool:
@@ -247,6 +248,7 @@ class CatchUp:
                     return
                 last = blocks[-1].header
                 attempt.shown = BlockRef(last.number, last.hash())
+                self._look_at_clock(last)
                 await answers.send(blocks)
                 locator = (last.hash(),)
 
@@ -311,6 +313,18 @@ class CatchUp:
                 self._set_active(True)
             return imported.is_new
         return None
+
+    def _look_at_clock(self, header: Header) -> None:
+        """Say now and then that others make blocks in slots that are yet to come by this machine's clock.
+
+        Each block waits for its slot, so that a node whose clock is slow follows late, and nobody would know why.
+        """
+        if trio.current_time() - self._clock_warned_at < _WARNING_INTERVAL:
+            return
+        with suppress(InvalidBlock):
+            if self._chain.consensus.wait(header, self._clock()) is None:
+                self._clock_warned_at = trio.current_time()
+                log.warning("block %d is far ahead of this machine's clock: is the clock right?", header.number)
 
     def _count(self, attempt: _Attempt, block: Block) -> None:
         """One more block; more than a few are worth being told of."""

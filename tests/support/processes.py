@@ -172,7 +172,7 @@ class User:
 
     def text(self, *words: object) -> str:
         result = self.run(*words)
-        assert (result.stderr, result.exit_code) == ("", 0)
+        assert (result.stderr, result.exit_code) == ("", 0), result.stderr
         return result.stdout
 
     def json(self, *words: object) -> Any:

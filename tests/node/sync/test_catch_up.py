@@ -80,6 +80,20 @@ def test_who_is_behind_knows_it_until_a_peer_turns_out_to_have_nothing() -> None
     in_virtual_time(main)
 
 
+def test_a_node_with_a_slow_clock_follows_late_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    us, they = ahead(40)
+
+    async def answer(_peer: PeerId, kind: int, payload: bytes, _deadline: float) -> bytes:
+        return await answers_of(they, kind, payload)
+
+    # The slots last 2 s: the last of 40 blocks is 60 s ahead.
+    exchange = Exchange(us, answer, slot=10)
+    assert 50.0 < until_level(exchange, they, 120.0, "honest") < 120.0
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == ["block 40 is far ahead of this machine's clock: is the clock right?"]
+    assert exchange.network.reports == []
+
+
 def dribbling(they: RingNode) -> Callable[[PeerId, int, bytes, float], Awaitable[bytes]]:
     """One block that everybody knows every 14.9 s, from the one that says it is ahead."""
 
