@@ -1,9 +1,10 @@
-"""A ring of real nodes among which others come and go: whether memory and open files of those that stay are flat.
+"""Real nodes among which others come and go: whether memory and open files of those that stay are flat.
 
-The guests are whole nodes: each starts, catches up, stays for some seconds, and goes, by turns in order and as by a
-power cut; it comes back with what it had. Visitors have no chain: they say hello and go, half of them under a name that
-nobody has heard before. Meanwhile a few accounts rate. Figures are those of the nodes that stay:
-medians of the second and of the last sixth of the time, after all caches have filled, and what they would come to.
+One of those that stay makes the blocks, so that history becomes final whatever else the machine does: a node keeps what
+is not final. The guests are whole nodes: each starts, catches up, stays for some seconds, and goes, by turns in order
+and as by a power cut; it comes back with what it had. Visitors have no chain: they say hello and go, half of them under
+a name that nobody has heard before. Meanwhile a few accounts rate. Figures are those of the nodes that stay: medians of
+the second and of the last sixth of the time, and what the difference would come to in an hour.
 """
 
 import multiprocessing
@@ -13,16 +14,15 @@ import threading
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Final
 
 from benchmarks.common.suite import Results, Setting
 from benchmarks.serving.node import NodeProcess, wait_for_port
-from benchmarks.serving.ring import free_port, launch, places, ring_of, running_ring
+from benchmarks.serving.ring import Follower, free_port, launch, ring_of, running_ring, write_spec
 from benchmarks.serving.visitors import visit_again_and_again
-from localnet import Producer
 from rpc.transactions import signing_now, submit_rating
 from runtime.crypto import KeyPair, Scheme
 from runtime.primitives import from_hex, to_hex
@@ -35,7 +35,7 @@ PATIENCE: Final = 120.0
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare options of this suite alone."""
     parser.add_argument("--minutes", type=float, default=30.0, help="how long (30)")
-    parser.add_argument("--nodes", type=int, default=3, help="that stay: the ring (3)")
+    parser.add_argument("--nodes", type=int, default=3, help="that stay (3)")
     parser.add_argument("--slot", type=int, default=2_000, metavar="MS", help="slot duration (2000)")
     parser.add_argument("--guests", type=int, default=2, help="that come and go (2)")
     parser.add_argument("--stay", type=float, default=4.0, metavar="S", help="seconds that a guest stays, about (4)")
@@ -45,13 +45,16 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(setting: Setting, arguments: Namespace) -> Results:
     """Measure; return what was found."""
-    spec = ring_of(arguments.nodes, arguments.slot, ITEMS, "local")
-    # Where the processor does not suffice, members that are late keep their turns: this is about memory.
-    spec = replace(spec, rules=replace(spec.rules, missed_turns=1_000))
-    with tempfile.TemporaryDirectory() as directory, running_ring(spec, Path(directory)) as nodes:
-        file, _ = places(spec, Path(directory))
+    spec = ring_of(1, arguments.slot, ITEMS, "local")
+    # Few states, so that what is kept on purpose is soon all there.
+    more = ("--state-pruning", "16")
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        running_ring(spec, Path(directory), more, followers=arguments.nodes - 1) as nodes,
+    ):
+        file = write_spec(spec, Path(directory))
         guests = [
-            _Guest(Producer(name, Path(directory) / name, free_port(), 0), file, [address(node) for node in nodes])
+            _Guest(Follower(name, Path(directory) / name, free_port(), 0), file, [address(node) for node in nodes])
             for name in [f"guest-{number}" for number in range(arguments.guests)]
         ]
         ended = threading.Event()
@@ -95,7 +98,7 @@ class _Sample:
 class _Guest:
     """A node that comes and goes; each time in the same place."""
 
-    place: Producer
+    place: Follower
     chain: Path
     boot: Sequence[str]
     visits: int = 0
@@ -104,8 +107,7 @@ class _Guest:
 
     def come_and_go(self, stay: float, ended: threading.Event) -> None:
         """Visit until the end."""
-        words = [word for word in self.place.command(self.chain, self.boot, ()) if word != "--producer"]
-        words.remove(f"--{self.place.name}")
+        words = self.place.command(self.chain, self.boot, ())
         while not ended.is_set():
             process = launch(words)
             try:

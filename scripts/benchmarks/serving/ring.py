@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -30,12 +30,21 @@ def ring_of(count: int, slot: int, items: int, base: str = "movielens") -> Chain
     return replace(load_spec(base), id="bench-ring", ring=members, slot_duration=slot, items=titles)
 
 
-def places(spec: ChainSpec, directory: Path) -> tuple[Path, list[Producer]]:
-    """Write the chain's specification; return its file, and where each member of the ring is."""
-    directory.mkdir(parents=True, exist_ok=True)
+@dataclass(frozen=True, slots=True)
+class Follower(Producer):
+    """A node that makes no blocks."""
+
+    def command(self, spec: Path, boot: Sequence[str], more: Sequence[str]) -> list[str]:
+        """How it is started."""
+        role = (f"--{self.name}", "--producer")
+        return [word for word in Producer.command(self, spec, boot, more) if word not in role]
+
+
+def write_spec(spec: ChainSpec, directory: Path) -> Path:
+    """Write a chain's specification."""
     file = directory / "chain.json"
     file.write_bytes(render(spec))
-    return file, [Producer(name, directory / name, free_port(), 0) for name in DEV_KEYS[: len(spec.ring)]]
+    return file
 
 
 def free_port() -> int:
@@ -56,9 +65,14 @@ def launch(words: Sequence[str]) -> "subprocess.Popen[str]":
 
 
 @contextmanager
-def running_ring(spec: ChainSpec, directory: Path, more: Sequence[str] = ()) -> Iterator[list[NodeProcess]]:
-    """Run all members of a ring, until each is connected to all others."""
-    file, producers = places(spec, directory)
+def running_ring(
+    spec: ChainSpec, directory: Path, more: Sequence[str] = (), followers: int = 0
+) -> Iterator[list[NodeProcess]]:
+    """Run all members of a ring, and some who follow; give them when each is connected to all others."""
+    file = write_spec(spec, directory)
+    producers = [Producer(name, directory / name, free_port(), 0) for name in DEV_KEYS[: len(spec.ring)]]
+    for name in [f"follower-{number}" for number in range(followers)]:
+        producers.append(Follower(name, directory / name, free_port(), 0))
     addresses = [producer.address() for producer in producers]
     with ExitStack() as stack:
         processes = []
