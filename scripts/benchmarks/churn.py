@@ -107,6 +107,7 @@ class _Guest:
 
     def come_and_go(self, stay: float, ended: threading.Event) -> None:
         """Visit until the end."""
+        self.place.address()  # makes the key that it is known by
         words = self.place.command(self.chain, self.boot, ())
         while not ended.is_set():
             process = launch(words)
