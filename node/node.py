@@ -172,7 +172,11 @@ class Node:
             await self._produce(lambda: self._template(producer, nonce))
 
         slots = OpenSlots(self._chain, producer.public, self._executor, self._clock)
-        await slots.run(self._is_settled, produce)
+        await slots.run(self._is_at_the_end, produce)
+
+    def _is_at_the_end(self) -> bool:
+        """Tell whether nobody seems to have a longer chain, so that no block has been made for as long as it looks."""
+        return self._is_settled() and (self.peers is None or not self.peers.catch_up.is_behind)
 
     def _template(self, producer: KeyPair, nonce: int | None = None) -> Template:
         """What the next block begins and ends with, if its time is now."""

@@ -40,7 +40,8 @@ class Timing:
     """A ping each so often; a peer not heard of for three of them is gone."""
     dial_backoff: float = 1.0
     """After the first failed dial; doubles from dial to dial."""
-    dial_backoff_limit: float = 120.0
+    dial_backoff_limit: float = 16.0
+    """Not longer, so that halves of a network that could not reach each other are one again soon after they can."""
     exchange: float = 60.0
     """Peers tell one another of others each so often."""
     save: float = 30.0

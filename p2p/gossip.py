@@ -1,6 +1,10 @@
-"""Gossip in batches: the cost is per message, about 2 ms of each node's processor, and not per byte."""
+"""Gossip in batches: the cost is per message, about 2 ms of each node's processor, and not per byte.
 
-from collections.abc import Awaitable, Callable
+What comes in a quiet time goes out at once, or nearly so. While more and more comes, a message goes when it is full, or
+four times a second: with many nodes that take ratings it is the number of messages that would use up the processors.
+"""
+
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -9,6 +13,8 @@ from p2p.network import TooLarge
 
 INTERVAL: Final = 0.05
 """Seconds between two messages at least: 20 a second."""
+BUSY_INTERVAL: Final = 0.25
+"""Seconds between two messages that are not full."""
 FLUSH_AT: Final = 100_000
 HARD_CAP: Final = 256 * 1024
 _LENGTH_BYTES: Final = 4
@@ -16,21 +22,15 @@ MAX_WAITING: Final = 8 * 1024 * 1024
 
 
 class Batcher:
-    """Collects items and publishes them together: each 50 ms, or as soon as there are 100 kB of them."""
+    """Collects items and publishes them together."""
 
-    def __init__(
-        self,
-        publish: Callable[[bytes], None],
-        *,
-        hard_cap: int = HARD_CAP,
-        sleep: Callable[[float], Awaitable[None]] = trio.sleep,
-    ) -> None:
+    def __init__(self, publish: Callable[[bytes], None], *, hard_cap: int = HARD_CAP) -> None:
         self._publish = publish
         self._hard_cap = hard_cap
-        self._sleep = sleep
         self._items: list[bytes] = []
         self._size = 0
         self._wake = trio.Event()
+        self._full = trio.Event()
         self.dropped = 0
         """Items that found the batcher full."""
 
@@ -48,17 +48,25 @@ class Batcher:
         self._items.append(item)
         self._size += size
         self._wake.set()
+        if self._size >= FLUSH_AT:
+            self._full.set()
         return True
 
     async def run(self) -> None:
         """Publishes until cancelled."""
+        published_at = float("-inf")
         while True:
             await self._wake.wait()
             # The first item of a quiet time goes out with whatever else comes in these 50 ms.
-            await self._sleep(INTERVAL)
+            await trio.sleep(INTERVAL)
+            with trio.move_on_at(published_at + BUSY_INTERVAL):
+                await self._full.wait()
             self._publish(self._take())
+            published_at = trio.current_time()
             if not self._items:
                 self._wake = trio.Event()
+            if self._size < FLUSH_AT:
+                self._full = trio.Event()
 
     def _take(self) -> bytes:
         """The next message: up to 100 kB, or the one item that is larger."""

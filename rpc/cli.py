@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -124,6 +125,12 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mfchain {version('mfchain')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     context: typer.Context,
@@ -132,6 +139,9 @@ def options(
     suri: Annotated[str | None, typer.Option(help="Who signs: a secret URI, like //Alice.")] = None,
     key_file: Annotated[Path | None, typer.Option(help="Who signs: a file that holds a secret URI.")] = None,
     scheme: Annotated[SchemeName, typer.Option(help="How the signer signs.")] = SchemeName.ED25519,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Keep the options for the subcommand."""
     session = Session(Settings(url, as_json, suri, key_file, Scheme[scheme.name]))

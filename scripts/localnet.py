@@ -27,6 +27,8 @@ from runtime.keys import key_pair_from_uri
 
 NODE: Final = Path(sys.executable).with_name("mfchain-node")
 PATIENCE: Final = 30.0
+_GUARD: Final = 'read -r word || kill "$@"'
+"""Reads a line that says that all is well; without one, whoever was to write it is gone, and so the nodes go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ def run(producers: Sequence[Producer], spec: Path, more: Sequence[str]) -> int:
     addresses = [producer.address() for producer in producers]
     processes = []
     readers = []
+    guard: subprocess.Popen[bytes] | None = None
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         for producer in producers:
@@ -117,11 +120,13 @@ def run(producers: Sequence[Producer], spec: Path, more: Sequence[str]) -> int:
             reader = threading.Thread(target=_pass_on, args=(producer.name, process.stderr), daemon=True)
             reader.start()
             readers.append(reader)
+        guard = _guard([process.pid for process in processes])
         for producer in producers:
             print(f"{producer.name}: http://127.0.0.1:{producer.rpc_port}", flush=True)
         pid, status = os.wait()
-        ended = next(name for name, process in zip(producers, processes, strict=True) if process.pid == pid)
-        print(f"{ended.name} has ended with {os.waitstatus_to_exitcode(status)}; stopping the others", file=sys.stderr)
+        ended = next((name for name, process in zip(producers, processes, strict=True) if process.pid == pid), None)
+        name = "the guard" if ended is None else ended.name
+        print(f"{name} has ended with {os.waitstatus_to_exitcode(status)}; stopping the others", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 0
@@ -136,6 +141,14 @@ def run(producers: Sequence[Producer], spec: Path, more: Sequence[str]) -> int:
                 process.kill()
         for reader in readers:
             reader.join(PATIENCE)
+        if guard is not None:
+            guard.communicate(b"well\n")
+
+
+def _guard(processes: Sequence[int]) -> "subprocess.Popen[bytes]":
+    """Start what ends the nodes if this program is killed, and cannot do it itself."""
+    words = ["/bin/sh", "-c", _GUARD, "guard", *map(str, processes)]
+    return subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True)
 
 
 def _pass_on(name: str, lines: IO[str]) -> None:

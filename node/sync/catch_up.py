@@ -13,6 +13,7 @@ the peer that is caught up with, whoever has given it; a body that is not the he
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -110,7 +111,12 @@ class CatchUp:
         """Whether the head is moving because of this."""
         self.has_settled = False
         """Whether we have been level with all peers since the first one came."""
-        self._warned_at = float("-inf")
+        self._warned_at = self._clock_warned_at = float("-inf")
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a peer has told of blocks that we lack, and has not turned out to have none."""
+        return self._ahead() is not None
 
     def look(self) -> None:
         """Look at what the peers have said: one may be ahead."""
@@ -259,6 +265,7 @@ class CatchUp:
                     blocks = await self._request(attempt.peer, locator, most=MAX_BLOCKS, deadline=_ANSWER_DEADLINE)
                     if not blocks:
                         return
+                    self._look_at_clock(blocks[-1].header)
                     last = await _hand_on(attempt, answers, attempt.peer, blocks)
                     while ranges.helpers(BlockNumber(last.number + 2 * RANGE)):
                         before, last = last, await self._ask_several(attempt, ranges, last, answers)
@@ -285,6 +292,7 @@ class CatchUp:
         headers = await self._request_headers(attempt.peer, (last.hash,), most=MAX_HEADERS, deadline=_ANSWER_DEADLINE)
         async with ranges.fetch(headers) as pieces:
             async for giver, blocks in pieces:
+                self._look_at_clock(blocks[-1].header)
                 last = await _hand_on(attempt, answers, giver, blocks)
         return last
 
@@ -358,6 +366,18 @@ class CatchUp:
         state = self._peers.find(giver)
         if state is not None and giver != attempt.peer:
             state.fail(trio.current_time())
+
+    def _look_at_clock(self, header: Header) -> None:
+        """Say now and then that others make blocks in slots that are yet to come by this machine's clock.
+
+        Each block waits for its slot, so that a node whose clock is slow follows late, and nobody would know why.
+        """
+        if trio.current_time() - self._clock_warned_at < _WARNING_INTERVAL:
+            return
+        with suppress(InvalidBlock):
+            if self._chain.consensus.wait(header, self._clock()) is None:
+                self._clock_warned_at = trio.current_time()
+                log.warning("block %d is far ahead of this machine's clock: is the clock right?", header.number)
 
     def _count(self, attempt: _Attempt, block: Block) -> None:
         """One more block; more than a few are worth being told of."""

@@ -18,15 +18,20 @@ pytestmark = pytest.mark.full
 SLOT_MS: Final = 300
 EPOCH_SLOTS: Final = 4
 PATIENCE: Final = 60.0
+LONG: Final = 180.0
+"""Who vanishes is a voter until it was absent from ten checkpoints."""
 _REACHED: Final = re.compile(r"peers reach this node at .*?(/ip4/127\.0\.0\.1/\S+)")
 
-ALICE, BOB = (ss58_encode(key_pair_from_uri(uri, Scheme.ED25519).public) for uri in ("//Alice", "//Bob"))
+ALICE, BOB, CHARLIE, DAVE = (
+    ss58_encode(key_pair_from_uri(uri, Scheme.ED25519).public) for uri in ("//Alice", "//Bob", "//Charlie", "//Dave")
+)
 
 
-def spec_file(directory: Path) -> Path:
-    """A chain of Alice's with short rules, which begins anew."""
+def spec_file(directory: Path, *founders: str, slot: int = SLOT_MS) -> Path:
+    """A chain with short rules, which begins anew."""
     spec = json.loads((Path(__file__).parent / "hurried.json").read_text())
-    spec |= {"id": "hurried-ring", "slotDurationMs": SLOT_MS}
+    spec |= {"id": "hurried-ring", "slotDurationMs": slot}
+    spec["genesis"]["ring"] = founders
     spec["consensus"] = {
         "epochSlots": EPOCH_SLOTS,
         "leakCheckpoints": 60,
@@ -48,9 +53,9 @@ def status(node: NodeProcess) -> dict[str, Any]:
         return found
 
 
-def until(node: NodeProcess, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+def until(node: NodeProcess, holds: Callable[[dict[str, Any]], bool], patience: float = PATIENCE) -> dict[str, Any]:
     """Wait until something holds of a node's ring."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not holds(found := status(node)):
         assert time.monotonic() < deadline, f"{found}\n{node.log}"
         node.command.err.tick()
@@ -58,7 +63,7 @@ def until(node: NodeProcess, holds: Callable[[dict[str, Any]], bool]) -> dict[st
 
 
 def test_a_newcomer_joins_and_the_founder_leaves(nodes: Nodes, tmp_path: Path) -> None:
-    spec = spec_file(tmp_path)
+    spec = spec_file(tmp_path, ALICE)
     own = ("--chain", spec, "--producer", "--no-mdns", "--port", 0)
     alice = nodes.start(*own, "--alice", "--base-path", tmp_path / "alice")
     found = _REACHED.search(alice.log)
@@ -88,3 +93,34 @@ def test_a_newcomer_joins_and_the_founder_leaves(nodes: Nodes, tmp_path: Path) -
     alice.stop()
     until(bob, lambda now: now["finalized"]["number"] > alone["block"]["number"])
     assert bob.user.complaint("leave", "--suri", "//Alice").startswith("mfchain: AlreadyLeaving: ")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_all_founders_go_and_newcomers_carry_on(nodes: Nodes, tmp_path: Path) -> None:
+    """One founder leaves as it should, the other one vanishes."""
+    spec = spec_file(tmp_path, ALICE, BOB, slot=1_000)
+    own = ("--chain", spec, "--producer", "--no-mdns", "--port", 0)
+    alice = nodes.start(*own, "--alice", "--base-path", tmp_path / "alice")
+    found = _REACHED.search(alice.log)
+    assert found is not None, alice.log
+    bob, charlie, dave = (
+        nodes.start(*own, "--suri", f"//{name}", "--base-path", tmp_path / name, "--bootnodes", found[1])
+        for name in ("Bob", "Charlie", "Dave")
+    )
+    for node, name in ((charlie, "Charlie"), (dave, "Dave")):
+        node.user.text("join", "--suri", f"//{name}")
+    until(alice, lambda now: set(now["voters"]) == set(now["ring"]) == {ALICE, BOB, CHARLIE, DAVE}, LONG)
+    bob.kill()
+    alice.user.text("leave", "--suri", "//Alice")
+    newcomers = {CHARLIE, DAVE}
+    gone = until(
+        charlie, lambda now: set(now["ring"]) == set(now["voters"]) == newcomers and not now["nextVoters"], LONG
+    )
+    alice.stop()
+    for node in (charlie, dave):
+        after = until(node, lambda now: now["finalized"]["number"] > gone["block"]["number"])
+        assert set(after["voters"]) == newcomers
+    with charlie.client() as one, dave.client() as other:
+        number = gone["block"]["number"]
+        assert one.call("chain_getBlockHash", number) == other.call("chain_getBlockHash", number)

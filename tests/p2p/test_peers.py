@@ -91,7 +91,7 @@ def test_dials_wait_longer_from_failure_to_failure(book: PeerBook, clock: Clock)
             clock.now += 0.05
         waits.append(clock.now - start)
     for number, wait in enumerate(waits):
-        middle = min(120.0, 2.0**number)
+        middle = min(16.0, 2.0**number)
         assert 0.75 * middle <= wait <= 1.25 * middle + 0.1
 
 
@@ -102,7 +102,7 @@ def test_a_connection_that_lasted_makes_up_for_failures(book: PeerBook, clock: C
     clock.now += 200
     book.met(ALICE, HERE)
     book.parted(ALICE, lasted=2.0)
-    clock.now += 20
+    clock.now += 10
     assert book.candidates() == []
     clock.now += 200
     book.parted(ALICE, lasted=60.0)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from node.config import VERSION
 from rpc.cli import app
 from rpc.errors import RpcError
 from runtime.crypto import Scheme
@@ -55,6 +56,11 @@ def failure(chain: FakeChain, *words: object) -> Any:
     plain = run(chain, *words)
     assert (plain.stdout, plain.stderr, plain.exit_code) == ("", f"mfchain: {error['message']}\n", 1)
     return error
+
+
+def test_the_version() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.stdout, result.stderr, result.exit_code) == (f"mfchain {VERSION}\n", "", 0)
 
 
 def signed_by(chain: FakeChain) -> tuple[bytes, Scheme, bytes]:

@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +74,35 @@ def test_two_producers_until_ctrl_c(running: subprocess.Popen[str], tmp_path: Pa
     for url in urls:
         with pytest.raises(ConnectionError), RpcClient(url):
             pass
+
+
+def answers(port: int) -> bool:
+    """Tell whether a node takes connections."""
+    try:
+        with RpcClient(f"ws://127.0.0.1:{port}"):
+            return True
+    except ConnectionError:
+        return False
+
+
+@pytest.mark.full
+def test_nodes_do_not_outlive_it_when_it_is_killed(tmp_path: Path, ports: tuple[int, int]) -> None:
+    rpc, peers = ports
+    words = [sys.executable, ROOT / "scripts" / "localnet.py", "1", "--rpc-port", rpc, "--port", peers]
+    words += ["--base-path", tmp_path]
+    with subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        out, err = Lines(process.stdout), Lines(process.stderr)
+        assert err.match(re.compile(" JSON-RPC at "), STARTS_WITHIN) is not None
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + PATIENCE
+        while answers(rpc):
+            assert time.monotonic() < deadline, "the node lives on"
+            err.tick()
+        out.rest()
+        err.rest()
 
 
 @pytest.mark.parametrize("count", [0, 7])

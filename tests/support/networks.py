@@ -36,15 +36,18 @@ _PLAIN_LINES: Final = re.compile(
     r"|node\.voter: no vote: .*"
     r"|node\.node: no block in this slot: .*)"
 )
+_FINAL_LINE: Final = re.compile(r"head_follower: block (\d+) (0x\w{8}) is final$", re.MULTILINE)
 _BLOCK_LINE: Final = re.compile(r"head_follower: block (\d+) (0x\w{8}): ")
 
 
-def ring_spec(directory: Path, slot: int, base: str | Path = "local", members: Sequence[str] = RING) -> Path:
+def ring_spec(
+    directory: Path, slot: int, base: str | Path = "local", members: Sequence[str] = RING, **rules_changed: int
+) -> Path:
     """Write the specification of a ring of development accounts; slots in milliseconds."""
     ring = tuple(key_pair_from_uri(f"//{name.capitalize()}", Scheme.ED25519).public for name in members)
     spec = load_spec(str(base))
     # Who is cut off for a moment keeps its turns, so that it can take ratings on its own in the next test too.
-    rules = replace(spec.rules, missed_turns=1_000)
+    rules = replace(spec.rules, **{"missed_turns": 1_000, **rules_changed})
     spec = replace(spec, name="Network of a test", id="network", ring=ring, slot_duration=slot, rules=rules)
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "network.json"
@@ -98,6 +101,7 @@ class LocalNetwork:
     nodes: Nodes
     spec: Path
     directory: Path
+    members: Sequence[str] = RING
     places: dict[str, Place] = field(default_factory=dict)
 
     def place(self, name: str) -> Place:
@@ -105,11 +109,18 @@ class LocalNetwork:
             self.places[name] = Place(name, self.directory / name)
         return self.places[name]
 
-    def launch(self, name: str, *options: object, boot: Sequence[str] = ()) -> NodeProcess:
+    def launch(
+        self,
+        name: str,
+        *options: object,
+        boot: Sequence[str] = (),
+        program: Sequence[object] = ("mfchain-node",),
+    ) -> NodeProcess:
         """Start a node, as a producer if it is named like an account of the ring; `boot` are addresses."""
-        role = (f"--{name}", "--producer") if name in RING else ()
+        role = (f"--{name}", "--producer") if name in self.members else ()
         bootnodes = [word for address in boot for word in ("--bootnodes", address)]
-        return self.nodes.launch("--chain", self.spec, *role, *self.place(name).options, *bootnodes, *options)
+        words = ("--chain", self.spec, *role, *self.place(name).options, *bootnodes, *options)
+        return self.nodes.launch(*words, program=program)
 
 
 def wait_for_peers(node: NodeProcess, count: int) -> None:
@@ -201,3 +212,16 @@ def check_readable(node: NodeProcess) -> None:
     assert odd == [], node.log
     blocks = [match[0] for line in lines if (match := _BLOCK_LINE.search(line)) is not None]
     assert len(blocks) == len(set(blocks)), node.log
+
+
+def check_final_history(nodes: Sequence[NodeProcess]) -> None:
+    """See that no two logs hold different blocks of a height for final, and that none goes back, killed or not."""
+    final: dict[int, str] = {}
+    reached: dict[tuple[str, ...], int] = {}
+    for node in nodes:
+        for line in _FINAL_LINE.finditer(node.log):
+            number, block = int(line[1]), line[2]
+            assert final.setdefault(number, block) == block, f"two blocks {number} are final:\n{node.log}"
+            assert number > reached.get(node.arguments, 0), f"block {number} is final once more:\n{node.log}"
+            reached[node.arguments] = number
+    assert final, "nothing was final"

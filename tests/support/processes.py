@@ -10,7 +10,7 @@ import subprocess
 import sysconfig
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, Self
@@ -172,7 +172,7 @@ class User:
 
     def text(self, *words: object) -> str:
         result = self.run(*words)
-        assert (result.stderr, result.exit_code) == ("", 0)
+        assert (result.stderr, result.exit_code) == ("", 0), result.stderr
         return result.stdout
 
     def json(self, *words: object) -> Any:
@@ -239,11 +239,26 @@ class NodeProcess:
         finally:
             connection.close()
 
-    def wait_until_ready(self) -> None:
-        """Wait until the node says where it serves, and then that it can."""
+    def wait_until_it_serves(self) -> None:
+        """Wait until the node says where it serves."""
         found = self.command.err.match(_ADDRESS, STARTS_WITHIN)
         assert found is not None, f"the node ended with {self.command.process.wait()}:\n{self.log}"
         self.port = int(found[1])
+
+    def wait_until_it_is_not_ready(self) -> str:
+        """Wait until the node says that it cannot serve, and return why."""
+        self.wait_until_it_serves()
+        deadline = time.monotonic() + PATIENCE
+        while (answer := self.request("GET", "/ready"))[0] == 200:
+            assert time.monotonic() < deadline, f"the node is ready all the time:\n{self.log}"
+        status, told = answer
+        assert status == 503
+        assert told == {"ready": False, "reason": told["reason"]}
+        return str(told["reason"])
+
+    def wait_until_ready(self) -> None:
+        """Wait until the node says where it serves, and then that it can."""
+        self.wait_until_it_serves()
         deadline = time.monotonic() + PATIENCE
         while self.request("GET", "/ready") != (200, {"ready": True}):
             assert time.monotonic() < deadline, f"the node does not become ready:\n{self.log}"
@@ -293,14 +308,14 @@ class Nodes:
         node.wait_until_ready()
         return node
 
-    def launch(self, *arguments: object, port: int = 0) -> NodeProcess:
-        """Start a node."""
+    def launch(self, *arguments: object, port: int = 0, program: Sequence[object] = ("mfchain-node",)) -> NodeProcess:
+        """Start a node, or a program that takes a node's arguments."""
         self.directory.mkdir(parents=True, exist_ok=True)
         words = tuple(map(str, arguments))
         environment = {"TMPDIR": str(self.directory), "PYTHONWARNINGS": _WARNINGS}
         # Nodes of different tests must not meet, and each needs a port of its own.
         apart = () if "--dev" in words or "--port" in words else ("--port", 0, "--no-mdns")
-        command = Command.start("mfchain-node", *words, *apart, "--rpc-port", port, environment=environment)
+        command = Command.start(*program, *words, *apart, "--rpc-port", port, environment=environment)
         node = NodeProcess(words, command)
         self.started.append(node)
         return node

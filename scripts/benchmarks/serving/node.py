@@ -53,6 +53,20 @@ class NodeProcess:
         )
         return int(listed.stdout) * 1024
 
+    def open_files(self) -> int:
+        """Return how many files and sockets the node has open, where the system tells it; else 0."""
+        folder = Path(f"/proc/{self.process.pid}/fd")
+        return sum(1 for _ in folder.iterdir()) if folder.exists() else 0
+
+    def wait_for_peers(self, count: int) -> None:
+        """Wait until the node has so many peers."""
+        deadline = time.monotonic() + _PATIENCE
+        with self.client() as client:
+            while client.call("system_health")["peers"] < count:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"no {count} peers within {_PATIENCE:g} seconds")
+                time.sleep(0.1)
+
     def taking(self, work: Callable[[], object]) -> Taken:
         """Do something with the node, and return what that took: the node's processor time, not this process's."""
         cpu, wall = self.cpu(), time.perf_counter()
@@ -73,14 +87,14 @@ def running(directory: Path, items: int, block_time: int) -> Iterator[NodeProces
         [sys.executable, *map(str, words), *map(str, options)], stderr=subprocess.PIPE, text=True
     )
     try:
-        yield NodeProcess(process, _port_of(process))
+        yield NodeProcess(process, wait_for_port(process))
     finally:
         process.terminate()
         process.wait(_PATIENCE)
 
 
-def _port_of(process: subprocess.Popen[str]) -> int:
-    """Read the log up to the line that tells the address, and go on reading, so that the node can go on writing."""
+def wait_for_port(process: subprocess.Popen[str]) -> int:
+    """Read a node's log up to the line that tells where it serves; go on reading, so that it can go on writing."""
     assert process.stderr is not None
     lines = []
     for line in process.stderr:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Self
 
 _TEXT: Final = b"\x81"
+_PING: Final = 0x89
+_PONG: Final = b"\x8a"
 _NO_MASK: Final = bytes(4)
 _CHUNK: Final = 1 << 18
 _PATIENCE: Final = 120.0
@@ -63,20 +65,24 @@ class Pipe:
         taken = 0
         while answer is not None:
             start, end = answer
-            yield bytes(buffer[start:end])
+            kind, payload = buffer[taken], bytes(buffer[start:end])
             taken = end
+            if kind == _PING:
+                self._socket.sendall(_frame(payload, _PONG))
+            else:
+                yield payload
             answer = _first_frame(buffer, taken)
         del buffer[:taken]
 
 
-def _frame(payload: bytes) -> bytes:
+def _frame(payload: bytes, kind: bytes = _TEXT) -> bytes:
     """One message as clients send it: masked, with a mask that changes nothing."""
     size = len(payload)
     if size < 126:
-        return _TEXT + bytes((0x80 | size,)) + _NO_MASK + payload
+        return kind + bytes((0x80 | size,)) + _NO_MASK + payload
     if size < 1 << 16:
-        return _TEXT + b"\xfe" + struct.pack(">H", size) + _NO_MASK + payload
-    return _TEXT + b"\xff" + struct.pack(">Q", size) + _NO_MASK + payload
+        return kind + b"\xfe" + struct.pack(">H", size) + _NO_MASK + payload
+    return kind + b"\xff" + struct.pack(">Q", size) + _NO_MASK + payload
 
 
 def _first_frame(buffer: bytearray, start: int = 0) -> tuple[int, int] | None:

@@ -58,6 +58,42 @@ def test_one_peer_is_ahead() -> None:
     assert exchange.changes[0] is True
 
 
+def test_who_is_behind_knows_it_until_a_peer_turns_out_to_have_nothing() -> None:
+    us, they = ahead(40)
+
+    async def answer(peer: PeerId, kind: int, payload: bytes, _deadline: float) -> bytes:
+        return encode_blocks([]) if peer == EVIL else await answers_of(they, kind, payload)
+
+    exchange = Exchange(us, answer)
+
+    async def main() -> None:
+        assert not exchange.catch_up.is_behind
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(exchange.catch_up.run)
+            for peer, best in (("honest", they.chain.snapshot.best.number), ("evil", 2**32 - 1)):
+                exchange.meet(peer, best)
+                assert exchange.catch_up.is_behind
+                await until(lambda: not exchange.catch_up.is_behind, 10.0)
+            assert exchange.node.head == they.head
+            nursery.cancel_scope.cancel()
+
+    in_virtual_time(main)
+
+
+def test_a_node_with_a_slow_clock_follows_late_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    us, they = ahead(40)
+
+    async def answer(_peer: PeerId, kind: int, payload: bytes, _deadline: float) -> bytes:
+        return await answers_of(they, kind, payload)
+
+    # The slots last 2 s: the last of 40 blocks is 60 s ahead.
+    exchange = Exchange(us, answer, slot=10)
+    assert 50.0 < until_level(exchange, they, 120.0, "honest") < 120.0
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == ["block 40 is far ahead of this machine's clock: is the clock right?"]
+    assert exchange.network.reports == []
+
+
 def dribbling(they: RingNode) -> Callable[[PeerId, int, bytes, float], Awaitable[bytes]]:
     """One block that everybody knows every 14.9 s, from the one that says it is ahead."""
 
