@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Writes are collected in memory (and in the log) up to this size, then sorted into a file: larger means
 # fewer, longer compactions. Two of them may exist at a time.
-_WRITE_BUFFER: Final = 32 << 20
+_WRITE_BUFFER: Final = 8 << 20
 _BLOOM_BITS: Final = 10
 DEFAULT_CACHE: Final = 64 << 20
 _CLOSE_PATIENCE: Final = 5.0

@@ -28,7 +28,7 @@ from storage.records import Undo, decode_replaced, decode_undo, encode_replaced
 Changes = Sequence[tuple[bytes, bytes | None]]
 """New values by storage key, unique and ascending; None removes the key."""
 
-_CACHED_BYTES: Final = 64 << 20
+_CACHED_BYTES: Final = 16 << 20
 _ENTRY_BYTES: Final = 150
 _REMEMBERED: Final = 1 << 13
 _SHORT: Final = 1 << 11
