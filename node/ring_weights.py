@@ -32,14 +32,14 @@ from pallets.producers.turns import turn_of
 from pallets.timestamp.pallet import INDEX as TIMESTAMP
 from pallets.timestamp.pallet import SET, TIME_KEY
 from runtime.crypto import KeyPair
-from runtime.executive import BASE_EXTRINSIC_WEIGHT, Runtime
+from runtime.executive import Runtime
 from runtime.extrinsic import Extrinsic
 from runtime.header import DigestItem, DigestKind, Header
 from runtime.primitives import BlockNumber, Hash, Slot
 from storage.chain_db import ChainDatabase
 from storage.kv import KeyValueStore
 
-_ROUNDS: Final = 25
+RING_ROUNDS: Final = 41
 _MEMBERS: Final = MAX_VOTES
 _LARGE: Final = 1_000
 _APPLICANTS: Final = 200
@@ -72,7 +72,7 @@ class RingCase:
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """CPU seconds of a block and of its inherent, and the weight of its calls."""
+    """CPU seconds of a block and of its inherent, and the weight of all its extrinsics."""
 
     seconds: float
     inherent: float
@@ -85,7 +85,7 @@ def ring_spec(members: Sequence[KeyPair]) -> ChainSpec:
     return replace(
         spec,
         sealing=Sealing.RING,
-        items=spec.items[:100],
+        items=spec.items[:1],
         ring=tuple(pair.public for pair in members),
         rules=Rules(join_work=1, missed_turns=1 << 20, forgive_checkpoints=500),
     )
@@ -136,15 +136,12 @@ class RingBench:
         begun = process_time()
         execution.apply_inherents({TIME_KEY: milliseconds})
         inherent = process_time() - begun
-        weight = 0
         for raw in raws:
-            prepared = self.runtime.prepare(raw)
-            error = execution.apply(prepared)
+            error = execution.apply(self.runtime.prepare(raw))
             assert error is None, f"a call that is measured has to succeed: {error}"
-            weight += prepared.weight if prepared.signature is None else 0
         outcome = execution.finalize(self.database.head_trie())
         self.database.commit(outcome.block, outcome.changes, outcome.trie)
-        return _Taken(process_time() - began, inherent, weight + execution.weight)
+        return _Taken(process_time() - began, inherent, execution.weight + execution.mandatory_weight)
 
     def attempt(self, raws: Sequence[bytes] = ()) -> _Taken:
         """Make the next block, and take it back."""
@@ -210,6 +207,7 @@ def ring_cases(scale: float = 1.0) -> Sequence[RingCase]:
         RingCase("cast_votes, 1", lambda bench: [bench.votes(bench.open_checkpoint(), 1)], cast),
         RingCase(f"cast_votes, {MAX_VOTES}, final by them", _final_votes, cast),
         RingCase(f"cast_votes, {MAX_VOTES} checkpoints", _votes_apart, cast),
+        RingCase(f"cast_votes, {MAX_VOTES} checkpoints in a handover", _votes_of_a_handover, cast),
         *_whole_blocks(),
     ]
 
@@ -237,6 +235,7 @@ def _whole_blocks() -> list[RingCase]:
 
 def _equivocation(bench: RingBench, length: int) -> list[bytes]:
     """Two headers of a slot that an author has sealed, as long as evidence may be or of usual length."""
+    bench.extend(bench.joins(bench.others[:_APPLICANTS]))
     pair, head = bench.members[0], bench.database.head()
     padding = DigestItem(DigestKind.OTHER, payload=bytes(max(0, length - _HEADER_LENGTH)))
     digest = (*claim_digest(bench.slot, pair.public), padding)
@@ -248,7 +247,9 @@ def _equivocation(bench: RingBench, length: int) -> list[bytes]:
 
 
 def _contradiction(bench: RingBench) -> list[bytes]:
-    vote = bench.vote(bench.members[0], bench.open_checkpoint())
+    epoch = bench.open_checkpoint()
+    bench.extend(bench.joins(bench.others[:_APPLICANTS]))
+    vote = bench.vote(bench.members[0], epoch)
     other = sign_vote(Step(vote.source, replace(vote.target, hash=bench.genesis)), bench.members[0], bench.genesis)
     return [Extrinsic(None, contradiction_call(vote, other)).encode()]
 
@@ -265,7 +266,15 @@ def _votes_apart(bench: RingBench) -> list[bytes]:
     return [Extrinsic(None, votes_call(votes)).encode()]
 
 
-def measure_ring(make_store: Callable[[], KeyValueStore], which: Sequence[RingCase]) -> Iterator[Cost]:
+def _votes_of_a_handover(bench: RingBench) -> list[bytes]:
+    """Two sets of voters have to agree on each of the checkpoints."""
+    bench.extend([bench.sign(bench.members[-1], _LEAVE)])
+    return _votes_apart(bench)
+
+
+def measure_ring(
+    make_store: Callable[[], KeyValueStore], which: Sequence[RingCase], rounds: int = RING_ROUNDS
+) -> Iterator[Cost]:
     """Measure one case after the other, each on a chain of its own in a store that `make_store` gives.
 
     Nothing else in the process may be at work.
@@ -274,26 +283,28 @@ def measure_ring(make_store: Callable[[], KeyValueStore], which: Sequence[RingCa
         store = make_store()
         try:
             pairs = key_pairs(case.members + Rules().join_queue)
-            yield _measured(RingBench(store, pairs[: case.members], pairs[case.members :]), case)
+            yield _measured(RingBench(store, pairs[: case.members], pairs[case.members :]), case, rounds)
         finally:
             store.close()
 
 
-def _measured(bench: RingBench, case: RingCase) -> Cost:
+def _measured(bench: RingBench, case: RingCase, rounds: int) -> Cost:
     """Take the median of some rounds."""
     raws = case.make(bench)
+    assert all(bench.runtime.prepare(raw).encoded_call[:2] == case.index for raw in raws), "the case says what it is"
+    count = max(1, len(raws))
     taken, checks, weight = [], [], 0
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
+        # Whatever comes first after something else takes longer.
+        bench.attempt()
         empty = bench.attempt()
+        weight = empty.weight
         if case.part is Part.CALLS:
             full = bench.attempt(raws)
-            taken.append((full.seconds - empty.seconds) / len(raws))
-            weight = full.weight // len(raws)
+            weight = full.weight - empty.weight
+            taken.append((full.seconds - empty.seconds) / count)
         else:
             taken.append(empty.inherent if case.part is Part.INHERENT else empty.seconds)
         checks.append(check_seconds(bench.members[0]))
-    if case.part is Part.INHERENT:
-        time = bench.runtime.decode_call(case.index + b"\0")
-        weight = BASE_EXTRINSIC_WEIGHT + time.weight
-    charged = None if case.part is Part.WHOLE else weight / PICOSECONDS
+    charged = None if case.part is Part.WHOLE else weight / count / PICOSECONDS
     return Cost(case.name, charged, median(taken), median(checks))
