@@ -1,7 +1,7 @@
 """What the calls of a ring and its blocks cost on this machine, beside what the runtime charges for them.
 
 A case is what one block has, on a chain of its own. That block, and an empty one in its place, are made and taken back
-by turns; the difference of their CPU times is that of the calls. Hooks are charged to nobody: whole blocks tell of them.
+by turns; the difference of their CPU times is that of the calls. Hooks are charged to nobody: of them, blocks tell.
 """
 
 from collections.abc import Callable, Iterator, Sequence
