@@ -166,7 +166,7 @@ def build_calls(config: Config) -> tuple[Call, ...]:
             "report_equivocation",
             (Field("first", header, "Vec<u8>"), Field("second", header, "Vec<u8>")),
             partial(report_equivocation, config.rules),
-            lambda first, second: 250 * MICROSECOND + (len(first) + len(second)) * _EVIDENCE_WEIGHT,
+            lambda first, second: 350 * MICROSECOND + (len(first) + len(second)) * _EVIDENCE_WEIGHT,
             "Show two sealed headers of one slot; their author is barred. Unsigned, one a block, put in by authors.",
             DispatchClass.MANDATORY,
         ),

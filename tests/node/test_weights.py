@@ -48,7 +48,7 @@ def test_every_case_of_a_ring_succeeds_and_is_charged_but_for_whole_blocks() -> 
     assert charged["leave a ring of 128"] == pytest.approx(120e-6)
     assert charged["join, 200 waiting"] == pytest.approx((170 + 0.4 * 200.5) * 1e-6), "one joins behind the other"
     assert charged["report_equivocation, 16 KiB each"] > charged["report_equivocation"] + 200e-6
-    assert charged["cast_votes, 1"] == pytest.approx((70 + 90 + 128 * 0.05) * 1e-6)
+    assert charged["cast_votes, 1"] == pytest.approx((70 + 50 + 90 + 128 * 0.05) * 1e-6)
     assert charged["cast_votes, 128 checkpoints in a handover"] > charged["cast_votes, 128 checkpoints"]
 
 

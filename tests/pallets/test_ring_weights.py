@@ -42,10 +42,10 @@ def test_votes_are_charged_for_each_and_for_the_voters_of_each_checkpoint() -> N
     chain.run(11, voters=())
     chain.run(21, voters=())
     chain.step(22, voters=("Alice",))
-    one_voter_two_checkpoints = BASE + 2 * 90 + 2 * 3 * 0.05
+    one_voter_two_checkpoints = BASE + 50 + 2 * 90 + 2 * 3 * 0.05
     assert charged(chain) == pytest.approx([one_voter_two_checkpoints])
     chain.step(23, voters=chain.members)
-    assert charged(chain) == pytest.approx([BASE + 4 * 90 + 2 * 3 * 0.05])
+    assert charged(chain) == pytest.approx([BASE + 50 + 4 * 90 + 2 * 3 * 0.05])
 
 
 def test_votes_in_a_handover_are_charged_for_both_sets() -> None:
@@ -55,7 +55,7 @@ def test_votes_in_a_handover_are_charged_for_both_sets() -> None:
     chain.run_epochs(1, voters=())
     assert chain.voters == (["Alice", "Bob", "Charlie"], ["Alice", "Bob"])
     chain.step(chain.next_slot(chain.ring), voters=chain.members)
-    assert charged(chain) == pytest.approx([BASE + 3 * 90 + (3 + 2) * 0.3])
+    assert charged(chain) == pytest.approx([BASE + 50 + 3 * 90 + (3 + 2) * 0.3])
 
 
 def test_joining_and_leaving_are_charged_for_those_who_wait() -> None:
@@ -79,7 +79,7 @@ def test_reports_are_charged_for_their_length_and_for_those_who_wait() -> None:
     at, elsewhere = (CheckpointId(1, Hash(bytes([number]) * 32)) for number in (1, 2))
     votes = [signed_vote("Alice", CheckpointId(0, chain.genesis), target, chain.genesis) for target in (at, elsewhere)]
     chain.step(15, bare(equivocation_call(first, second)), bare(contradiction_call(votes[0], votes[1])))
-    assert charged(chain) == pytest.approx([BASE + 250 + length * 0.007 + 0.4, BASE + 200 + 0.4])
+    assert charged(chain) == pytest.approx([BASE + 350 + length * 0.007 + 0.4, BASE + 300 + 0.4])
 
 
 def test_votes_that_weigh_more_than_a_block_leave_it_as_if_they_had_not_been_tried() -> None:
@@ -99,5 +99,5 @@ def test_votes_that_weigh_more_than_a_block_leave_it_as_if_they_had_not_been_tri
     chain.run(11, voters=())
     execution = begun(chain, 12)
     assert execution.apply(chain.runtime.prepare(bare(votes_call([chain.vote("Alice")])))) is None
-    assert execution.mandatory_weight == (TIME + BASE + 90) * MICROSECOND + needed
+    assert execution.mandatory_weight == (TIME + BASE + 50 + 90) * MICROSECOND + needed
     assert execution.weight == 0, "transactions have no less room for that"
