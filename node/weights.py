@@ -32,16 +32,19 @@ ROUNDS: Final = 5
 REFERENCE_CHECK: Final = 44e-6
 _CHECKS: Final = 200
 _ITEMS: Final = 2_000
-_PICOSECONDS: Final = 1e12
+PICOSECONDS: Final = 1e12
 _PAIR: Final = struct.Struct("<Qq")
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One kind of transaction, in seconds of CPU: what it is charged and takes, and a signature check meanwhile."""
+    """One kind of call, in seconds of CPU: what it is charged and takes, and a signature check meanwhile.
+
+    What hooks do is charged to nobody.
+    """
 
     name: str
-    charged: float
+    charged: float | None
     measured: float
     check: float
 
@@ -51,9 +54,9 @@ class Cost:
         return self.measured * REFERENCE_CHECK / self.check
 
     @property
-    def ratio(self) -> float:
+    def ratio(self) -> float | None:
         """Return how much of the charge is used."""
-        return self.on_reference / self.charged
+        return None if self.charged is None else self.on_reference / self.charged
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,17 @@ def _cases_of_lists(length: int, count: int) -> list[Case]:
     return found
 
 
+def key_pairs(count: int) -> tuple[KeyPair, ...]:
+    """Return the keys of so many accounts."""
+    return tuple(KeyPair.from_seed(Scheme.ED25519, number.to_bytes(32, "little")) for number in range(count))
+
+
+def sign_call(runtime: Runtime, chain: Hash, pair: KeyPair, nonce: Nonce, call: bytes) -> bytes:
+    """Return a transaction of an account; `chain`: the hash of block 0."""
+    version = runtime.version
+    return sign_extrinsic(pair, call, IMMORTAL, nonce, version.spec_version, version.transaction_version, chain, chain)
+
+
 @dataclass(slots=True)
 class _Bench:
     """A chain of its own, and who signs for it."""
@@ -150,7 +164,7 @@ class _Bench:
     database: ChainDatabase = field(init=False)
     view: ModelView = field(init=False)
     nonces: list[int] = field(init=False)
-    pairs: list[KeyPair] = field(init=False)
+    pairs: tuple[KeyPair, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         """Make block 0."""
@@ -159,18 +173,13 @@ class _Bench:
         self.genesis = self.database.head().hash
         self.view = derive_view(self.database.state_at(self.genesis), self.spec.matrix_factorization)
         self.nonces = [0] * self.accounts
-        self.pairs = [
-            KeyPair.from_seed(Scheme.ED25519, number.to_bytes(32, "little")) for number in range(self.accounts)
-        ]
+        self.pairs = key_pairs(self.accounts)
 
     def sign(self, account: int, call: bytes) -> bytes:
         """Sign an account's next transaction."""
-        nonce, version = Nonce(self.nonces[account]), self.runtime.version
+        nonce = Nonce(self.nonces[account])
         self.nonces[account] += 1
-        pair, chain = self.pairs[account], self.genesis
-        return sign_extrinsic(
-            pair, call, IMMORTAL, nonce, version.spec_version, version.transaction_version, chain, chain
-        )
+        return sign_call(self.runtime, self.genesis, self.pairs[account], nonce, call)
 
     def _template(self) -> Template:
         state = self.database.state_at(self.database.head().hash)
@@ -244,12 +253,12 @@ def _measured(bench: _Bench, case: Case) -> Cost:
         raws = [bench.sign(account, case.call(account, turn)) for account in range(case.accounts)]
         seconds, weight = bench.block(raws, check_signature)
         taken.append((seconds - empty) / case.accounts)
-        checks.append(_check_seconds(bench.pairs[0]))
-        charged = weight / case.accounts / _PICOSECONDS
+        checks.append(check_seconds(bench.pairs[0]))
+        charged = weight / case.accounts / PICOSECONDS
     return Cost(case.name, charged, median(taken), median(checks))
 
 
-def _check_seconds(pair: KeyPair) -> float:
+def check_seconds(pair: KeyPair) -> float:
     """Measure one signature check."""
     message = bytes(100)
     signature = pair.sign(message)

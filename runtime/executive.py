@@ -381,6 +381,7 @@ class BlockExecution:
         self._errors: list[DispatchError | None] = []
         self._inherents: set[bytes] = set()
         self._optional: set[bytes] = set()
+        self._mandatory_weight = 0
         runtime.system.initialize(self._context)
         for pallet in runtime.pallets:
             pallet.hooks.on_initialize(self._context)
@@ -419,6 +420,7 @@ class BlockExecution:
         except DispatchFailed as error:
             raise InvalidBlock(BlockFault.BAD_EXTRINSIC, f"inherent failed: {error}") from None
         self._inherents.add(index)
+        self._mandatory_weight += prepared.weight
         return self._note(prepared, prepared.weight, None)
 
     def _apply_optional(self, prepared: PreparedExtrinsic) -> DispatchError | None:
@@ -429,7 +431,8 @@ class BlockExecution:
         if index in self._optional or len(self._inherents) + len(self._optional) != len(self._extrinsics):
             detail = "an optional inherent stands twice or behind transactions"
             raise InvalidBlock(BlockFault.INHERENT_MISPLACED, detail)
-        context.enter_extrinsic(len(self._extrinsics), allowance=0)
+        # It stands beside what transactions may weigh, and is bounded by as much as all of them.
+        context.enter_extrinsic(len(self._extrinsics), self._runtime.limits.weight)
         checkpoint = context.checkpoint()
         try:
             prepared.call.dispatch(context, Bare())
@@ -439,8 +442,13 @@ class BlockExecution:
             call = prepared.call
             detail = f"{call.pallet}.{call.call.name} failed: {failure}"
             raise InvalidTransaction(InvalidReason.BAD_CALL, detail) from None
+        except InvalidTransaction:
+            context.rollback(checkpoint)
+            raise
         self._optional.add(index)
-        return self._note(prepared, prepared.weight, None)
+        weight = prepared.weight + context.charged
+        self._mandatory_weight += weight
+        return self._note(prepared, weight, None)
 
     def _apply_signed(self, prepared: PreparedExtrinsic, signature: Signature) -> DispatchError | None:
         """Apply a transaction: checks, nonce, call."""
@@ -492,6 +500,11 @@ class BlockExecution:
     def weight(self) -> int:
         """Return what the block's transactions have been charged so far, in picoseconds."""
         return self._meter.weight
+
+    @property
+    def mandatory_weight(self) -> int:
+        """Return what the block's unsigned extrinsics weigh so far, beside the limit of transactions."""
+        return self._mandatory_weight
 
     @property
     def extrinsics(self) -> int:

@@ -2,13 +2,14 @@
 
 import tempfile
 from collections.abc import Iterable
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Annotated, Final
 
 import orjson
 import typer
 
+from node.ring_weights import RING_ROUNDS, measure_ring, ring_cases
 from node.weights import REFERENCE_CHECK, Cost, cases, measure
 from storage.leveldb import LevelDbStore
 
@@ -24,11 +25,19 @@ def benchmark(
     """Measure every call on this machine, beside the weight that it is charged.
 
     A block holds as much weight as its limit says, a promise of so many seconds: a machine on which a call takes more
-    than it is charged cannot keep up with full blocks of it.
+    than it is charged cannot keep up with full blocks of it. Whole blocks of a ring, without any transaction, are
+    charged to nobody.
     """
     with tempfile.TemporaryDirectory(prefix="mfchain-benchmark-") as directory:
         numbers = count()
-        costs = measure(lambda: LevelDbStore(Path(directory) / str(next(numbers))), cases(scale))
+
+        def make_store() -> LevelDbStore:
+            return LevelDbStore(Path(directory) / str(next(numbers)))
+
+        costs = chain(
+            measure(make_store, cases(scale)),
+            measure_ring(make_store, ring_cases(scale), max(1, round(RING_ROUNDS * scale))),
+        )
         if as_json:
             typer.echo(orjson.dumps([_row(cost) for cost in costs]))
         else:
@@ -48,11 +57,12 @@ def _row(cost: Cost) -> dict[str, object]:
 
 def _print(costs: Iterable[Cost]) -> None:
     columns = f"{'charged':>10}{'here':>10}{'check':>8}{'reference':>11}{'share':>8}"
-    typer.echo(f"{'microseconds of CPU a transaction':<42}{columns}")
+    typer.echo(f"{'microseconds of CPU, each':<42}{columns}")
     for cost in costs:
-        charged, here, check, reference = (
-            seconds * _MICROSECONDS for seconds in (cost.charged, cost.measured, cost.check, cost.on_reference)
-        )
-        typer.echo(f"{cost.name:<42}{charged:>10,.0f}{here:>10,.0f}{check:>8.0f}{reference:>11,.0f}{cost.ratio:>8.0%}")
+        charged, share = "-", "-"
+        if cost.charged is not None and cost.ratio is not None:
+            charged, share = f"{cost.charged * _MICROSECONDS:,.0f}", f"{cost.ratio:.0%}"
+        here, check, reference = (seconds * _MICROSECONDS for seconds in (cost.measured, cost.check, cost.on_reference))
+        typer.echo(f"{cost.name:<42}{charged:>10}{here:>10,.0f}{check:>8.0f}{reference:>11,.0f}{share:>8}")
     reference_check = f"{REFERENCE_CHECK * _MICROSECONDS:.0f}"
     typer.echo(f"check: a signature check meanwhile; reference: a machine on which that takes {reference_check}")

@@ -64,7 +64,7 @@ def build_calls(config: Config) -> tuple[Call, ...]:
             "cast_votes",
             (Field("votes", _VOTES, "Vec<Vote>"),),
             partial(cast_votes, config.rules),
-            lambda votes: 200 * MICROSECOND * max(len(votes), 1),
+            lambda votes: (50 + 90 * len(votes)) * MICROSECOND,
             "Count votes for checkpoints. Unsigned, one a block, put in by authors.",
             DispatchClass.MANDATORY,
         ),

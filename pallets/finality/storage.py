@@ -25,7 +25,9 @@ class VoterSet:
 
     @property
     def members(self) -> tuple[AccountId, ...]:
-        """Return whose votes count, in the order of the bits of `OpenCheckpoint.votes`."""
+        """Return whose votes count, ascending, in the order of the bits of `OpenCheckpoint.votes`."""
+        if not self.following:
+            return self.voters
         return tuple(sorted({*self.voters, *self.following}))
 
 

@@ -133,9 +133,11 @@ def quorum(voters: int) -> int:
 
 def agree(voters: VoterSet, votes: bytes) -> bool:
     """Tell whether enough have voted, of the voters and, while there are any, of the next ones."""
+    if not voters.following:
+        return int.from_bytes(votes).bit_count() >= quorum(len(voters.voters))
     members = voters.members
     voted = {account for place, account in enumerate(members) if votes[place // 8] >> place % 8 & 1}
-    sets = (voters.voters, voters.following) if voters.following else (voters.voters,)
+    sets = (voters.voters, voters.following)
     return all(sum(account in voted for account in accounts) >= quorum(len(accounts)) for accounts in sets)
 
 

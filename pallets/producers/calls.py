@@ -28,6 +28,11 @@ REPORT_EQUIVOCATION: Final = 2
 # Two headers and a block's votes must fit what a body has beside its transactions.
 MAX_EVIDENCE: Final = 16 << 10
 
+# For each account that waits: the queue is read, searched and written.
+_WAITING_WEIGHT: Final = 400_000
+# For each byte of evidence, which is hashed several times.
+_EVIDENCE_WEIGHT: Final = 7_000
+
 
 def admit_join(config: Config, context: Context, account: AccountId, recent_block: BlockNumber, nonce: int) -> None:
     """Check that an account may wait to join.
@@ -64,8 +69,10 @@ def _join_digest(context: Context, account: AccountId, recent: BlockNumber, nonc
 def join(rules: Rules, context: Context, origin: Origin, recent_block: BlockNumber, nonce: int) -> None:
     """Wait to join the ring; `admit_join` has checked everything."""
     account = ensure_signed(origin)
+    queue = QUEUE.get(context.state)
+    context.charge(len(queue) * _WAITING_WEIGHT)
     digest = _join_digest(context, account, recent_block, nonce, rules)
-    QUEUE.put(context.state, (*QUEUE.get(context.state), Applicant(account, rank(digest))))
+    QUEUE.put(context.state, (*queue, Applicant(account, rank(digest))))
     context.deposit(events.JOIN_QUEUED, account)
 
 
@@ -73,6 +80,7 @@ def leave(context: Context, origin: Origin) -> None:
     """Leave the queue at once, or the ring with the next epoch; a voter goes on voting until others have taken over."""
     account = ensure_signed(origin)
     state = context.state
+    context.charge(len(QUEUE.get(state)) * _WAITING_WEIGHT)
     if is_queued(state, account):
         unqueue(state, account)
         context.deposit(events.LEFT, account)
@@ -111,6 +119,7 @@ def bar_offender(context: Context, offender: AccountId, epoch: int, rules: Rules
 
     An offence counts for as long as one is barred for it, so that nobody is barred twice for the same.
     """
+    context.charge(len(QUEUE.get(context.state)) * _WAITING_WEIGHT)
     now = current_epoch(context.state, rules)
     if not is_known(context.state, offender) or is_barred(context.state, offender, now):
         raise DispatchFailed(errors.UNKNOWN_OFFENDER)
@@ -157,7 +166,7 @@ def build_calls(config: Config) -> tuple[Call, ...]:
             "report_equivocation",
             (Field("first", header, "Vec<u8>"), Field("second", header, "Vec<u8>")),
             partial(report_equivocation, config.rules),
-            lambda _first, _second: 300 * MICROSECOND,
+            lambda first, second: 350 * MICROSECOND + (len(first) + len(second)) * _EVIDENCE_WEIGHT,
             "Show two sealed headers of one slot; their author is barred. Unsigned, one a block, put in by authors.",
             DispatchClass.MANDATORY,
         ),
