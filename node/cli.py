@@ -12,6 +12,7 @@ from node.chain_spec import SpecError
 from node.commands import key
 from node.commands.benchmark import benchmark
 from node.commands.chain_info import chain_info
+from node.commands.compact import compact
 from node.commands.export_blocks import export_blocks
 from node.commands.export_chain_spec import export_chain_spec
 from node.commands.generate_node_key import generate_node_key
@@ -87,6 +88,7 @@ app.command()(chain_info)
 app.command()(export_blocks)
 app.command()(import_blocks)
 app.command()(revert)
+app.command()(compact)
 app.command()(benchmark)
 app.command()(purge_chain)
 

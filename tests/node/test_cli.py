@@ -79,6 +79,7 @@ COMMANDS = {
     "export-blocks",
     "import-blocks",
     "revert",
+    "compact",
     "purge-chain",
 }
 PHRASE = "bottom drive obey lake curtain smoke basket hold race lonely fit walk"

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import signal
 import sys
@@ -33,6 +34,8 @@ ALICE = key_pair_from_uri("//Alice", Scheme.ED25519)
 SUBMIT_RATING = bytes((8, 0))
 LENGTH = 5
 """Blocks of a test chain; in each Alice rates one more item."""
+ON_DATABASES = [("chain-info",), ("export-blocks", "-"), ("revert", "1"), ("compact",)]
+"""Commands that need a database, and nobody else to use it."""
 
 
 @pytest.fixture
@@ -141,16 +144,14 @@ def test_chain_info_leaves_an_archive_an_archive(cli: Cli, dev: ChainSpec, tmp_p
     assert info(cli, tmp_path)["statePruning"] == "archive"
 
 
-@pytest.mark.parametrize("command", [("chain-info",), ("export-blocks", "-"), ("revert", "1")])
+@pytest.mark.parametrize("command", ON_DATABASES)
 def test_there_must_be_a_database(cli: Cli, command: tuple[str, ...], tmp_path: Path) -> None:
     path = tmp_path / "chains" / "dev" / "db"
     assert cli(*command, *where(tmp_path)) == failed(1, f"there is no database of the chain dev in {path}")
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "command", [("chain-info",), ("export-blocks", "-"), ("import-blocks", "-"), ("revert", "1"), ("purge-chain", "-y")]
-)
+@pytest.mark.parametrize("command", [*ON_DATABASES, ("import-blocks", "-"), ("purge-chain", "-y")])
 @pytest.mark.usefixtures("blocks")
 def test_no_node_may_be_running(cli: Cli, command: tuple[str, ...], dev: ChainSpec, tmp_path: Path) -> None:
     path = database_path(tmp_path / "here", dev)
@@ -163,7 +164,7 @@ def test_no_node_may_be_running(cli: Cli, command: tuple[str, ...], dev: ChainSp
     assert head_of(cli, tmp_path / "here") is not None
 
 
-@pytest.mark.parametrize("command", [("chain-info",), ("export-blocks", "-"), ("import-blocks", "-"), ("revert", "1")])
+@pytest.mark.parametrize("command", [*ON_DATABASES, ("import-blocks", "-")])
 @pytest.mark.usefixtures("blocks")
 def test_a_database_of_another_chain_is_refused(
     cli: Cli, command: tuple[str, ...], dev: ChainSpec, tmp_path: Path
@@ -434,6 +435,32 @@ def test_revert_within_what_is_kept(cli: Cli, dev: ChainSpec, tmp_path: Path) ->
     assert cli("revert", 2, *where(tmp_path)) == failed(1, "the best block is 5: 1 block can be taken back at most")
     assert cli("revert", 1, *where(tmp_path)).code == 0
     assert head_of(cli, tmp_path) == ref(blocks[3])
+
+
+# compact
+
+
+def test_compact_gives_back_what_was_deleted(cli: Cli, blocks: list[Block], dev: ChainSpec, tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    path = database_path(here, dev)
+    kept = info(cli, here)
+    junk = [b"junk%d" % number for number in range(4)]
+    for value in (os.urandom(1 << 20), None):
+        store = LevelDbStore(path)
+        store.write([(key, value) for key in junk], sync=True)
+        store.close()
+    before = size(path)
+    ended = cli("compact", *where(here))
+    after = size(path)
+    assert before > 4 << 20
+    assert after < 1 << 20
+    sizes = f"{after / 1e6:.1f} MB, {before / 1e6:.1f} MB before"
+    assert ended == Ended(0, f"compacted the database of the chain dev in {path}: {sizes}\n", "")
+    assert info(cli, here) == kept
+
+
+def size(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.iterdir())
 
 
 # purge-chain
