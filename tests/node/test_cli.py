@@ -78,6 +78,8 @@ COMMANDS = {
     "chain-info",
     "export-blocks",
     "import-blocks",
+    "check-block",
+    "export-state",
     "revert",
     "compact",
     "purge-chain",
