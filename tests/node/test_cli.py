@@ -20,7 +20,7 @@ import node.service
 from node.chain import Chain
 from node.chain_spec import SHIPPED, genesis, load_spec, render
 from node.cli import app
-from node.config import VERSION, LogConfig, LogFormat, NetworkOptions, NodeConfig, database_path
+from node.config import VERSION, LogConfig, LogFormat, MetricsOptions, NetworkOptions, NodeConfig, database_path
 from node.errors import ExitCode, NodeError
 from node.keystore import Keystore
 from node.spec_types import Sealing
@@ -63,6 +63,9 @@ RUN_OPTIONS = {
     "--rpc-max-batch",
     "--rpc-max-subscriptions",
     "--rpc-rate-limit",
+    "--prometheus-port",
+    "--prometheus-external",
+    "--no-prometheus",
     "--state-pruning",
     "--block-time",
     "--log",
@@ -260,7 +263,8 @@ def test_every_option_arrives(cli: Cli, started: list[NodeConfig], tmp_path: Pat
         f"--port 5 --listen-addr /ip4/10.0.0.1/tcp/6 --bootnodes {boot} --node-key {'1' * 64} --no-mdns --in-peers 7 "
         "--out-peers 8 --rpc-port 1234 --rpc-external --rpc-cors https://example.org --rpc-methods safe "
         "--rpc-max-connections 2 --rpc-max-request-size 3 --rpc-max-batch 4 --rpc-max-subscriptions 5 "
-        "--rpc-rate-limit 6.5 --log warn --log rpc=debug -l node=error --log-format json"
+        "--rpc-rate-limit 6.5 --prometheus-port 9 --prometheus-external "
+        "--log warn --log rpc=debug -l node=error --log-format json"
     )
     assert cli(*options.split()) == Ended(0, "", "")
     (config,) = started
@@ -283,6 +287,7 @@ def test_every_option_arrives(cli: Cli, started: list[NodeConfig], tmp_path: Pat
             methods=UnsafeMethods.SAFE,
             allowed_origins=("https://example.org",),
         ),
+        metrics=MetricsOptions("0.0.0.0", 9, is_chosen=True),  # noqa: S104 - compared, not bound
         network=NetworkOptions("1" * 64, 5, ("/ip4/10.0.0.1/tcp/6",), (boot,), mdns=False, in_peers=7, out_peers=8),
         state_pruning=None,
         block_time=0.25,
@@ -519,7 +524,7 @@ def process(*arguments: object) -> Iterator[subprocess.Popen[str]]:
 @pytest.mark.full
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
 def test_a_node_runs_until_it_is_told_to_stop(end: signal.Signals, tmp_path: Path) -> None:
-    with process("--dev", "--rpc-port", 0, "--base-path", tmp_path) as running:
+    with process("--dev", "--rpc-port", 0, "--no-prometheus", "--base-path", tmp_path) as running:
         assert running.stderr is not None
         assert any("JSON-RPC at ws://127.0.0.1:" in line for line in running.stderr)
         running.send_signal(end)
@@ -535,10 +540,11 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with process("--dev", "--rpc-port", port, "--base-path", tmp_path) as running:
-            out, err = running.communicate()
-    assert (running.returncode, out) == (4, "")
-    assert err == f"mfchain-node: port {port} is in use; choose another with --rpc-port\n"
+        for option, other in (("--rpc-port", "--prometheus-port"), ("--prometheus-port", "--rpc-port")):
+            with process("--dev", option, port, other, 0, "--base-path", tmp_path) as running:
+                out, err = running.communicate()
+            assert (running.returncode, out) == (4, "")
+            assert err == f"mfchain-node: port {port} is in use; choose another with {option}\n"
 
 
 @pytest.mark.full
@@ -548,7 +554,7 @@ def test_a_database_of_another_chain(tmp_path: Path) -> None:
     Chain.open(dev, store, state_pruning=256).database.close()
     other = tmp_path / "other.json"
     other.write_bytes(render(dev).replace(b'"Veep"', b'"Veeps"'))
-    options = ("--base-path", tmp_path, "--rpc-port", 0, "--log", "error")
+    options = ("--base-path", tmp_path, "--rpc-port", 0, "--no-prometheus", "--log", "error")
     with process("--dev", "--chain", other, *options) as running:
         out, err = running.communicate()
     ours, theirs = (genesis(load_spec(name)).header.hash() for name in ("dev", str(other)))
