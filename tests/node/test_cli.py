@@ -20,14 +20,23 @@ import node.service
 from node.chain import Chain
 from node.chain_spec import SHIPPED, genesis, load_spec, render
 from node.cli import app
-from node.config import VERSION, LogConfig, LogFormat, MetricsOptions, NetworkOptions, NodeConfig, database_path
+from node.config import (
+    VERSION,
+    LogConfig,
+    LogFormat,
+    MetricsOptions,
+    NetworkOptions,
+    NodeConfig,
+    SyncMode,
+    database_path,
+)
 from node.errors import ExitCode, NodeError
 from node.keystore import Keystore
 from node.spec_types import Sealing
 from rpc.limits import MEBIBYTE, RpcLimits, UnsafeMethods
 from runtime.crypto import Scheme
 from runtime.keys import key_pair_from_uri, ss58_encode
-from runtime.primitives import to_hex
+from runtime.primitives import BlockNumber, BlockRef, Hash, to_hex
 from storage.leveldb import LevelDbStore
 from tests.support.node_command import Cli, Ended, command_line, failed
 
@@ -54,6 +63,8 @@ RUN_OPTIONS = {
     "--no-mdns",
     "--in-peers",
     "--out-peers",
+    "--sync",
+    "--trusted",
     "--rpc-port",
     "--rpc-external",
     "--rpc-cors",
@@ -261,7 +272,8 @@ def test_every_option_arrives(cli: Cli, started: list[NodeConfig], tmp_path: Pat
     options = (
         f"--chain dev --base-path {tmp_path} --name Me --producer --suri //Me --block-time 250 --state-pruning archive "
         f"--port 5 --listen-addr /ip4/10.0.0.1/tcp/6 --bootnodes {boot} --node-key {'1' * 64} --no-mdns --in-peers 7 "
-        "--out-peers 8 --rpc-port 1234 --rpc-external --rpc-cors https://example.org --rpc-methods safe "
+        f"--out-peers 8 --sync full --trusted 9:0x{'12' * 32} "
+        "--rpc-port 1234 --rpc-external --rpc-cors https://example.org --rpc-methods safe "
         "--rpc-max-connections 2 --rpc-max-request-size 3 --rpc-max-batch 4 --rpc-max-subscriptions 5 "
         "--rpc-rate-limit 6.5 --prometheus-port 9 --prometheus-external "
         "--log warn --log rpc=debug -l node=error --log-format json"
@@ -289,6 +301,8 @@ def test_every_option_arrives(cli: Cli, started: list[NodeConfig], tmp_path: Pat
         ),
         metrics=MetricsOptions("0.0.0.0", 9, is_chosen=True),  # noqa: S104 - compared, not bound
         network=NetworkOptions("1" * 64, 5, ("/ip4/10.0.0.1/tcp/6",), (boot,), mdns=False, in_peers=7, out_peers=8),
+        sync=SyncMode.FULL,
+        trusted=BlockRef(BlockNumber(9), Hash(b"\x12" * 32)),
         state_pruning=None,
         block_time=0.25,
         log=LogConfig(30, (("rpc", 10), ("node", 40)), LogFormat.JSON),
