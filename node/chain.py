@@ -259,6 +259,20 @@ class Chain:
             return Imported(ref, is_new=True)
         return Imported(ref, is_new=True, head=self._adopt(self._branch(chosen.hash)))
 
+    def execute_again(self, block: Block) -> int:
+        """Execute a stored block whose parent is on the best chain; return how many of its calls failed.
+
+        Nothing becomes of it.
+
+        Raises:
+            UnknownBlock, StatePruned: see `ChainDatabase.state_at`; of its parent.
+            InvalidBlock: it breaks a rule.
+        """
+        header = block.header
+        self.consensus.check_seal(header)
+        parent = BlockRef(BlockNumber(header.number - 1), header.parent_hash)
+        return self._execute(block, self._best_tip(parent), check_signature).failed
+
     def _choose(self, arriving: SideBlock) -> BlockRef:
         """Return the head to follow, now that a block has been executed that is not stored yet."""
         tree = StoredTree(self.database, arriving.executed.block.header)

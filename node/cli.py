@@ -12,8 +12,11 @@ from node.chain_spec import SpecError
 from node.commands import key
 from node.commands.benchmark import benchmark
 from node.commands.chain_info import chain_info
+from node.commands.check_block import check_block
+from node.commands.compact import compact
 from node.commands.export_blocks import export_blocks
 from node.commands.export_chain_spec import export_chain_spec
+from node.commands.export_state import export_state
 from node.commands.generate_node_key import generate_node_key
 from node.commands.import_blocks import import_blocks
 from node.commands.purge_chain import purge_chain
@@ -86,7 +89,10 @@ app.command("build-spec", hidden=True)(export_chain_spec)
 app.command()(chain_info)
 app.command()(export_blocks)
 app.command()(import_blocks)
+app.command()(check_block)
+app.command()(export_state)
 app.command()(revert)
+app.command()(compact)
 app.command()(benchmark)
 app.command()(purge_chain)
 

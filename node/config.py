@@ -22,6 +22,7 @@ VERSION: Final = "0.1.0"
 DEFAULT_CHAIN: Final = "local"
 DEFAULT_NAME: Final = "mfchain"
 DEFAULT_RPC_PORT: Final = 9944
+DEFAULT_METRICS_PORT: Final = 9615
 DEFAULT_STATE_PRUNING: Final = 256
 DEFAULT_PORT: Final = 30333
 DEFAULT_IN_PEERS: Final = 25
@@ -30,7 +31,7 @@ DEV_KEYS: Final = ("alice", "bob", "charlie", "dave", "eve", "ferdie")
 
 _DEV_CHAIN: Final = "dev"
 _LOOPBACK: Final = "127.0.0.1"
-_ALL_ADDRESSES: Final = "0.0.0.0"  # noqa: S104 - only with --rpc-external
+_ALL_ADDRESSES: Final = "0.0.0.0"  # noqa: S104 - only with --rpc-external or --prometheus-external
 _MAX_NAME: Final = 64
 _MAX_PRUNING: Final = 2**32 - 1
 _ORIGIN: Final = re.compile(r"null|[a-z][a-z0-9+.-]*://[^\s/:,]+(:(\d{1,5}|\*))?/?", re.IGNORECASE)
@@ -89,6 +90,9 @@ class Options:
     rpc_max_batch: int = RpcLimits().max_batch
     rpc_max_subscriptions: int = RpcLimits().max_subscriptions
     rpc_rate_limit: float | None = None
+    prometheus_port: int | None = None
+    prometheus_external: bool = False
+    no_prometheus: bool = False
     port: int | None = None
     listen_addresses: tuple[str, ...] = ()
     bootnodes: tuple[str, ...] = ()
@@ -130,6 +134,15 @@ class NetworkOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsOptions:
+    """Where Prometheus finds a node's figures; `is_chosen` tells whether somebody has asked for this port."""
+
+    host: str
+    port: int
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
 class NodeConfig:
     """All that a node has to know.
 
@@ -148,6 +161,7 @@ class NodeConfig:
     rpc_host: str
     rpc_port: int
     rpc_limits: RpcLimits
+    metrics: MetricsOptions | None
     network: NetworkOptions | None
     sync: SyncMode
     trusted: BlockRef | None
@@ -233,6 +247,7 @@ def configure(options: Options, spec: ChainSpec, base_path: Path, stored_key: Ca
         rpc_host=_ALL_ADDRESSES if options.rpc_external else _LOOPBACK,
         rpc_port=options.rpc_port,
         rpc_limits=_rpc_limits(options),
+        metrics=_metrics_options(options),
         network=network,
         sync=options.sync,
         trusted=spec.trusted if options.trusted is None else parse_trusted(options.trusted),
@@ -322,6 +337,17 @@ def _rpc_limits(options: Options) -> RpcLimits:
         methods=methods,
         allowed_origins=origins,
     )
+
+
+def _metrics_options(options: Options) -> MetricsOptions | None:
+    """Where to serve metrics, if at all."""
+    port, is_external = options.prometheus_port, options.prometheus_external
+    if options.no_prometheus:
+        if port is not None or is_external:
+            raise UsageError("--no-prometheus and --prometheus-port or --prometheus-external exclude each other")
+        return None
+    host = _ALL_ADDRESSES if is_external else _LOOPBACK
+    return MetricsOptions(host, DEFAULT_METRICS_PORT if port is None else port, is_chosen=port is not None)
 
 
 def parse_origins(text: str) -> tuple[str, ...]:

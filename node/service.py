@@ -16,11 +16,12 @@ import trio
 from node.age import is_stale
 from node.chain import Chain
 from node.chain_spec import genesis
-from node.config import VERSION, NodeConfig, SyncMode
+from node.config import VERSION, MetricsOptions, NodeConfig, SyncMode
 from node.errors import ExitCode, NodeError, first_error
 from node.executor import ThreadExecutor
 from node.inbox import Inbox
 from node.memory import collect_on_growth, settle
+from node.metrics import NodeCollector, metrics_served
 from node.node import Node
 from node.node_key import load_node_key
 from node.pool import TransactionPool
@@ -63,11 +64,13 @@ def run_node(config: NodeConfig) -> int:
         NodeError: a port is in use.
         StorageError: the database is refused.
     """
-    sockets = [_bind(config)]
-    if config.network is not None:
-        # In part beside the chain: reading it and learning from it leave room for another thread.
-        threading.Thread(target=loading.load, name="loading libp2p", daemon=True).start()
+    sockets: list[socket.socket] = []
     try:
+        sockets.append(_bind(config.rpc_host, config.rpc_port, "--rpc-port"))
+        sockets.extend(_bind_metrics(config.metrics))
+        if config.network is not None:
+            # In part beside the chain: reading it and learning from it leave room for another thread.
+            threading.Thread(target=loading.load, name="loading libp2p", daemon=True).start()
         store = LevelDbStore(config.database_path)
         try:
             first = genesis(config.spec)
@@ -117,16 +120,27 @@ def _open_chain(config: NodeConfig, store: LevelDbStore) -> Chain:
     return chain
 
 
-def _bind(config: NodeConfig) -> socket.socket:
+def _bind(host: str, port: int, option: str) -> socket.socket:
     """Listen before anything else starts, so that a port in use is told at once."""
     try:
-        return bind(config.rpc_host, config.rpc_port)
+        return bind(host, port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            message = f"port {config.rpc_port} is in use; choose another with --rpc-port"
-            raise NodeError(ExitCode.PORT_IN_USE, message) from None
-        message = f"cannot listen on {config.rpc_host}:{config.rpc_port}: {error.strerror}"
-        raise NodeError(ExitCode.FAILED, message) from None
+            raise NodeError(ExitCode.PORT_IN_USE, f"port {port} is in use; choose another with {option}") from None
+        raise NodeError(ExitCode.FAILED, f"cannot listen on {host}:{port}: {error.strerror}") from None
+
+
+def _bind_metrics(options: MetricsOptions | None) -> list[socket.socket]:
+    """Listen for Prometheus; a port that nobody has asked for gives way to any free one."""
+    if options is None:
+        return []
+    try:
+        return [_bind(options.host, options.port, "--prometheus-port")]
+    except NodeError as error:
+        if options.is_chosen or error.exit_code is not ExitCode.PORT_IN_USE:
+            raise
+    log.warning("port %d is in use: metrics are served at another, see --prometheus-port", options.port)
+    return [_bind(options.host, 0, "--prometheus-port")]
 
 
 def _network(config: NodeConfig, genesis_hash: Hash) -> "Libp2pNetwork | None":
@@ -247,15 +261,17 @@ async def _serve(
         failure.append(f"the RPC server failed: {why}")
         token.run_sync_soon(stopped.set)
 
-    app = create_app(service, config.rpc_limits, only_loopback=only_loopback(sockets))
-    server = serve(app, sockets, on_death=rpc_died)
+    calls, metrics = sockets[:1], sockets[1:]
+    app = create_app(service, config.rpc_limits, only_loopback=only_loopback(calls))
+    server = serve(app, calls, on_death=rpc_died)
     try:
-        _greet(config, chain, network, sockets)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(node.run)
-            nursery.start_soon(collect_on_growth)
-            await stopped.wait()
-            nursery.cancel_scope.cancel()
+        _greet(config, chain, network, calls)
+        with metrics_served(metrics, NodeCollector(service, chain, pool)):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(node.run)
+                nursery.start_soon(collect_on_growth)
+                await stopped.wait()
+                nursery.cancel_scope.cancel()
     except* StorageError as group:
         # What was reported is on disk; the rest is not, and nothing can be added to it.
         failure.append(f"the database failed: {first_error(group)}")

@@ -25,6 +25,7 @@ from rpc.endpoint import Endpoint, Receive, Scope, Send
 from rpc.guards import GuardedConfig, GuardedServer
 from rpc.limits import RateLimiter, RpcLimits, is_loopback
 from rpc.methods import all_methods
+from rpc.metrics import MetricsApplication
 from rpc.openrpc import document
 from rpc.page import add_page
 from rpc.service import NodeService
@@ -149,20 +150,22 @@ class RpcServer:
 
     def __init__(
         self,
-        app: Application,
+        app: Application | MetricsApplication,
         sockets: Sequence[socket.socket],
         on_death: Callable[[str], None] | None = None,
+        name: str = "RPC",
     ) -> None:
         if app.only_loopback and not only_loopback(sockets):
             raise ValueError("an application for this machine only must not be served on an external address")
         self._sockets = list(sockets)
         self._on_death = on_death
+        self._name = name
         self._begun = threading.Event()
         config = GuardedConfig(app, app.limits, lifespan="on", timeout_graceful_shutdown=_GRACE)
         self._server = GuardedServer(config, on_start=self._begun.set)
         self._stopping = False
         self._failure: str | None = None
-        self._thread = threading.Thread(target=self._run, name="rpc", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name.lower(), daemon=True)
 
     @property
     def is_alive(self) -> bool:
@@ -176,9 +179,9 @@ class RpcServer:
         """
         self._thread.start()
         if not self._begun.wait(timeout):
-            raise TimeoutError(f"the RPC server did not start within {timeout:g} seconds")
+            raise TimeoutError(f"the {self._name} server did not start within {timeout:g} seconds")
         if self._failure is not None:
-            raise RuntimeError(f"the RPC server did not start: {self._failure}")
+            raise RuntimeError(f"the {self._name} server did not start: {self._failure}")
 
     def ask_to_stop(self) -> None:
         """Begin to stop; `stop` waits until that is done."""
@@ -190,7 +193,7 @@ class RpcServer:
         self.ask_to_stop()
         self._thread.join(timeout)
         if self._thread.is_alive():
-            log.error("the RPC server did not stop within %g seconds", timeout)
+            log.error("the %s server did not stop within %g seconds", self._name, timeout)
             self._server.force_exit = True
         return not self._thread.is_alive()
 
@@ -200,7 +203,7 @@ class RpcServer:
             self._failure = "the server ended by itself"
         except BaseException as error:
             # uvicorn leaves by SystemExit when the application does not start.
-            log.exception("the RPC server failed")
+            log.exception("the %s server failed", self._name)
             self._failure = f"{type(error).__name__}: {error}"
         finally:
             died_early = not self._begun.is_set()
@@ -210,12 +213,16 @@ class RpcServer:
 
 
 def serve(
-    app: Application, sockets: Sequence[socket.socket], *, on_death: Callable[[str], None] | None = None
+    app: Application | MetricsApplication,
+    sockets: Sequence[socket.socket],
+    *,
+    on_death: Callable[[str], None] | None = None,
+    name: str = "RPC",
 ) -> RpcServer:
     """Serve in a thread of its own, ready when this returns.
 
     `on_death(why)` is called in that thread if it ends without `stop`.
     """
-    server = RpcServer(app, sockets, on_death)
+    server = RpcServer(app, sockets, on_death, name)
     server.start()
     return server

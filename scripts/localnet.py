@@ -39,6 +39,7 @@ class Producer:
     directory: Path
     port: int
     rpc_port: int
+    prometheus_port: int | None = None
 
     @property
     def identity(self) -> Path:
@@ -55,6 +56,9 @@ class Producer:
         words = [str(NODE), "--chain", str(spec), f"--{self.name}", "--producer", "--base-path", str(self.directory)]
         words += ["--node-key", str(self.identity / FILE_NAME), "--no-mdns"]
         words += ["--listen-addr", f"/ip4/127.0.0.1/tcp/{self.port}", "--rpc-port", str(self.rpc_port)]
+        words += (
+            ["--no-prometheus"] if self.prometheus_port is None else ["--prometheus-port", str(self.prometheus_port)]
+        )
         for address in boot:
             words += ["--bootnodes", address]
         return [*words, *more]
@@ -66,6 +70,7 @@ def main() -> int:
     parser.add_argument("count", metavar="N", nargs="?", type=int, default=3, help="1 to 6; 3 if left out")
     parser.add_argument("--base-path", type=Path, help="keep the nodes' files here")
     parser.add_argument("--rpc-port", type=int, default=DEFAULT_RPC_PORT, help="of the first node; the others follow")
+    parser.add_argument("--prometheus-port", type=int, help="for metrics, of the first node; none if left out")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="for peers, of the first node")
     options, more = parser.parse_known_args()
     if not 1 <= options.count <= len(DEV_KEYS):
@@ -73,7 +78,13 @@ def main() -> int:
     with _directory(options.base_path) as directory:
         spec = write_spec(options.count, directory)
         producers = [
-            Producer(name, directory / name, options.port + index, options.rpc_port + index)
+            Producer(
+                name,
+                directory / name,
+                options.port + index,
+                options.rpc_port + index,
+                None if options.prometheus_port is None else options.prometheus_port + index,
+            )
             for index, name in enumerate(DEV_KEYS[: options.count])
         ]
         return run(producers, spec, more)

@@ -19,6 +19,8 @@ _WRITE_BUFFER: Final = 8 << 20
 _BLOOM_BITS: Final = 10
 DEFAULT_CACHE: Final = 64 << 20
 _CLOSE_PATIENCE: Final = 5.0
+# No column begins with this byte.
+_AFTER_ALL: Final = b"\xff"
 
 
 class _Gate:
@@ -118,6 +120,15 @@ class LevelDbStore(_Reader):
                     else:
                         put(key, value)
                 writes.write()
+        except (plyvel.Error, RuntimeError) as error:
+            raise _translated(self._path, error, Reason.UNWRITABLE) from error
+
+    def compact(self) -> None:
+        """Rewrite all files without what was deleted or written over; it takes as long as copying them."""
+        try:
+            with self._gate:
+                # Without an end, plyvel compacts up to the empty key: nothing.
+                self._db.compact_range(start=b"", stop=_AFTER_ALL)
         except (plyvel.Error, RuntimeError) as error:
             raise _translated(self._path, error, Reason.UNWRITABLE) from error
 

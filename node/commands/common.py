@@ -1,6 +1,7 @@
 """What the subcommands share: the options that choose a chain, and its database while no node runs."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +14,16 @@ import typer
 from node.chain_spec import ChainSpec, Genesis, genesis, load_spec
 from node.config import DEFAULT_CHAIN, Options, database_path, default_base_path
 from node.errors import ExitCode, NodeError, UsageError
-from storage.chain_db import ChainDatabase
+from runtime.header import Header
+from runtime.primitives import HASH_LENGTH, BlockNumber, Hash, HexError, from_hex
+from storage.chain_db import ChainDatabase, UnknownBlock
 from storage.columns import IDENTITY
 from storage.leveldb import LevelDbStore
 from storage.records import Identity
 
 _DATABASE_MARK: Final = "CURRENT"
 """The file that every LevelDB directory has."""
+_NUMBER: Final = re.compile("[0-9]{1,10}")
 
 ChainOption = Annotated[
     str | None,
@@ -116,6 +120,32 @@ def stopped_chain(spec: ChainSpec, base_path: Path) -> Iterator[StoppedChain]:
         yield StoppedChain(path, store, pruning, first, open_database(first, store, pruning))
     finally:
         store.close()
+
+
+def chosen_block(database: ChainDatabase, text: str) -> Header:
+    """The header of the block that an argument names by its number on the best chain, or by its hash.
+
+    Raises:
+        UsageError: it is neither.
+        NodeError: there is no such block.
+    """
+    if text.startswith("0x"):
+        try:
+            name = Hash(from_hex(text, HASH_LENGTH))
+        except HexError as error:
+            raise UsageError(f"BLOCK: {error}") from None
+    else:
+        if _NUMBER.fullmatch(text) is None:
+            raise UsageError(f"BLOCK: must be a number or a hash, not {text!r}")
+        head, number = database.head().number, int(text)
+        found = database.hash_at(BlockNumber(number)) if number <= head else None
+        if found is None:
+            raise NodeError(ExitCode.FAILED, f"there is no block {text}: the best block is {head}")
+        name = found
+    header = database.header(name)
+    if header is None:
+        raise NodeError(ExitCode.FAILED, str(UnknownBlock(name)))
+    return header
 
 
 def open_database(first: Genesis, store: LevelDbStore, pruning: int | None) -> ChainDatabase:

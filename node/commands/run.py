@@ -15,6 +15,7 @@ from node.commands.common import BasePath, ChainOption, chosen_base_path, make_d
 from node.commands.logs import start_logging
 from node.config import (
     DEFAULT_IN_PEERS,
+    DEFAULT_METRICS_PORT,
     DEFAULT_NAME,
     DEFAULT_OUT_PEERS,
     DEFAULT_PORT,
@@ -38,6 +39,7 @@ _MAX_U32 = 2**32 - 1
 _PRODUCING = "Making blocks"
 _NETWORK = "Network"
 _RPC = "JSON-RPC"
+_METRICS = "Metrics"
 _LOG = "Log"
 
 log = logging.getLogger(__name__)
@@ -242,6 +244,25 @@ def run(
             rich_help_panel=_RPC,
         ),
     ] = None,
+    prometheus_port: Annotated[
+        int | None,
+        typer.Option(
+            "--prometheus-port",
+            metavar="PORT",
+            min=0,
+            max=65_535,
+            help="Where Prometheus reads /metrics; 0 is any free port.",
+            show_default=f"{DEFAULT_METRICS_PORT}, or any free port if that is taken",
+            rich_help_panel=_METRICS,
+        ),
+    ] = None,
+    prometheus_external: Annotated[
+        bool,
+        typer.Option("--prometheus-external", help="Serve them to other machines too.", rich_help_panel=_METRICS),
+    ] = False,
+    no_prometheus: Annotated[
+        bool, typer.Option("--no-prometheus", help="Serve no metrics.", rich_help_panel=_METRICS)
+    ] = False,
     log: Annotated[
         list[str] | None,
         typer.Option(
@@ -286,6 +307,9 @@ def run(
         rpc_rate_limit=rpc_rate_limit,
         sync=sync,
         trusted=trusted,
+        prometheus_port=prometheus_port,
+        prometheus_external=prometheus_external,
+        no_prometheus=no_prometheus,
         state_pruning=state_pruning,
         block_time=block_time,
         log=tuple(log or ()),

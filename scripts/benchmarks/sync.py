@@ -110,7 +110,8 @@ def _catch_up(directory: Path, chain: Path, blocks: int) -> tuple[Taken, float]:
 @contextmanager
 def _node(chain: Path, directory: Path, *options: str) -> Iterator[tuple[NodeProcess, Iterator[str]]]:
     """Run a node that follows; its log from where it has started."""
-    words = ["-m", "node", "--chain", chain, "--base-path", directory, "--no-mdns", "--rpc-port", 0, *options]
+    words = ["-m", "node", "--chain", chain, "--base-path", directory, "--no-mdns", "--no-prometheus"]
+    words += ["--rpc-port", 0, *options]
     process = subprocess.Popen([sys.executable, *map(str, words)], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     try:

@@ -27,7 +27,7 @@ MOST: Final = 500
 def start_with_little_room(*arguments: object) -> NodeProcess:
     """Start a node none of whose files may grow beyond the limit."""
     program = Path(sysconfig.get_path("scripts")) / "mfchain-node"
-    words = [str(word) for word in (program, *arguments, "--rpc-port", 0)]
+    words = [str(word) for word in (program, *arguments, "--rpc-port", 0, "--no-prometheus")]
     node = NodeProcess(tuple(words), Command.start("/bin/sh", "-c", f"ulimit -f {ROOM}; exec {shlex.join(words)}"))
     node.wait_until_ready()
     return node

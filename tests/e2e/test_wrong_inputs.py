@@ -434,7 +434,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, st
 
 def test_a_port_in_use(dev: NodeProcess, tmp_path: Path) -> None:
     base_path = tmp_path / "base"
-    told = failure("--dev", "--base-path", base_path, "--rpc-port", dev.port)
+    told = failure("--dev", "--base-path", base_path, "--rpc-port", dev.port, "--no-prometheus")
     assert told == (4, f"port {dev.port} is in use; choose another with --rpc-port")
     assert not list(base_path.rglob("db"))
 
@@ -443,14 +443,14 @@ def test_places_that_cannot_be_written_to(tmp_path: Path) -> None:
     # Permissions would not stop root, who runs tests in containers.
     file = tmp_path / "file"
     file.write_text("")
-    assert failure("--dev", "--base-path", file, "--rpc-port", 0) == (
+    assert failure("--dev", "--base-path", file, "--rpc-port", 0, "--no-prometheus") == (
         3,
         f"the directory {file}/chains/dev cannot be made: Not a directory",
     )
     database = tmp_path / "base" / "chains" / "dev" / "db"
     database.parent.mkdir(parents=True)
     database.write_text("")
-    assert failure("--dev", "--base-path", tmp_path / "base", "--rpc-port", 0) == (
+    assert failure("--dev", "--base-path", tmp_path / "base", "--rpc-port", 0, "--no-prometheus") == (
         3,
         f"the database directory {database} cannot be made: File exists",
     )
@@ -463,7 +463,7 @@ def test_a_database_in_use_or_of_another_chain(
     node = nodes.start("--dev", "--base-path", base_path)
     database = base_path / "chains" / "dev" / "db"
     in_use = (3, f"the database in {database} is in use by another process")
-    assert failure("--dev", "--base-path", base_path, "--rpc-port", 0) == in_use
+    assert failure("--dev", "--base-path", base_path, "--rpc-port", 0, "--no-prometheus") == in_use
     assert refused(capsys, "chain-info", "--dev", "--base-path", base_path) == in_use
     with node.client() as client:
         mine = client.call("chain_getBlockHash", 0)
@@ -477,7 +477,7 @@ def test_a_database_in_use_or_of_another_chain(
     assert mine != theirs
     message = f"the database is of the chain with genesis block {mine}, not {theirs}"
     options = ("--chain", file, "--base-path", base_path)
-    assert failure("--dev", *options, "--rpc-port", 0) == (3, message)
+    assert failure("--dev", *options, "--rpc-port", 0, "--no-prometheus") == (3, message)
     assert refused(capsys, "chain-info", *options) == (3, message)
 
 

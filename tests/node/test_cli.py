@@ -20,14 +20,23 @@ import node.service
 from node.chain import Chain
 from node.chain_spec import SHIPPED, genesis, load_spec, render
 from node.cli import app
-from node.config import VERSION, LogConfig, LogFormat, NetworkOptions, NodeConfig, database_path
+from node.config import (
+    VERSION,
+    LogConfig,
+    LogFormat,
+    MetricsOptions,
+    NetworkOptions,
+    NodeConfig,
+    SyncMode,
+    database_path,
+)
 from node.errors import ExitCode, NodeError
 from node.keystore import Keystore
 from node.spec_types import Sealing
 from rpc.limits import MEBIBYTE, RpcLimits, UnsafeMethods
 from runtime.crypto import Scheme
 from runtime.keys import key_pair_from_uri, ss58_encode
-from runtime.primitives import to_hex
+from runtime.primitives import BlockNumber, BlockRef, Hash, to_hex
 from storage.leveldb import LevelDbStore
 from tests.support.node_command import Cli, Ended, command_line, failed
 
@@ -54,6 +63,8 @@ RUN_OPTIONS = {
     "--no-mdns",
     "--in-peers",
     "--out-peers",
+    "--sync",
+    "--trusted",
     "--rpc-port",
     "--rpc-external",
     "--rpc-cors",
@@ -63,6 +74,9 @@ RUN_OPTIONS = {
     "--rpc-max-batch",
     "--rpc-max-subscriptions",
     "--rpc-rate-limit",
+    "--prometheus-port",
+    "--prometheus-external",
+    "--no-prometheus",
     "--state-pruning",
     "--block-time",
     "--log",
@@ -78,7 +92,10 @@ COMMANDS = {
     "chain-info",
     "export-blocks",
     "import-blocks",
+    "check-block",
+    "export-state",
     "revert",
+    "compact",
     "purge-chain",
 }
 PHRASE = "bottom drive obey lake curtain smoke basket hold race lonely fit walk"
@@ -255,9 +272,11 @@ def test_every_option_arrives(cli: Cli, started: list[NodeConfig], tmp_path: Pat
     options = (
         f"--chain dev --base-path {tmp_path} --name Me --producer --suri //Me --block-time 250 --state-pruning archive "
         f"--port 5 --listen-addr /ip4/10.0.0.1/tcp/6 --bootnodes {boot} --node-key {'1' * 64} --no-mdns --in-peers 7 "
-        "--out-peers 8 --rpc-port 1234 --rpc-external --rpc-cors https://example.org --rpc-methods safe "
+        f"--out-peers 8 --sync full --trusted 9:0x{'12' * 32} "
+        "--rpc-port 1234 --rpc-external --rpc-cors https://example.org --rpc-methods safe "
         "--rpc-max-connections 2 --rpc-max-request-size 3 --rpc-max-batch 4 --rpc-max-subscriptions 5 "
-        "--rpc-rate-limit 6.5 --log warn --log rpc=debug -l node=error --log-format json"
+        "--rpc-rate-limit 6.5 --prometheus-port 9 --prometheus-external "
+        "--log warn --log rpc=debug -l node=error --log-format json"
     )
     assert cli(*options.split()) == Ended(0, "", "")
     (config,) = started
@@ -280,7 +299,10 @@ def test_every_option_arrives(cli: Cli, started: list[NodeConfig], tmp_path: Pat
             methods=UnsafeMethods.SAFE,
             allowed_origins=("https://example.org",),
         ),
+        metrics=MetricsOptions("0.0.0.0", 9, is_chosen=True),  # noqa: S104 - compared, not bound
         network=NetworkOptions("1" * 64, 5, ("/ip4/10.0.0.1/tcp/6",), (boot,), mdns=False, in_peers=7, out_peers=8),
+        sync=SyncMode.FULL,
+        trusted=BlockRef(BlockNumber(9), Hash(b"\x12" * 32)),
         state_pruning=None,
         block_time=0.25,
         log=LogConfig(30, (("rpc", 10), ("node", 40)), LogFormat.JSON),
@@ -516,7 +538,7 @@ def process(*arguments: object) -> Iterator[subprocess.Popen[str]]:
 @pytest.mark.full
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
 def test_a_node_runs_until_it_is_told_to_stop(end: signal.Signals, tmp_path: Path) -> None:
-    with process("--dev", "--rpc-port", 0, "--base-path", tmp_path) as running:
+    with process("--dev", "--rpc-port", 0, "--no-prometheus", "--base-path", tmp_path) as running:
         assert running.stderr is not None
         assert any("JSON-RPC at ws://127.0.0.1:" in line for line in running.stderr)
         running.send_signal(end)
@@ -532,10 +554,11 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with process("--dev", "--rpc-port", port, "--base-path", tmp_path) as running:
-            out, err = running.communicate()
-    assert (running.returncode, out) == (4, "")
-    assert err == f"mfchain-node: port {port} is in use; choose another with --rpc-port\n"
+        for option, other in (("--rpc-port", "--prometheus-port"), ("--prometheus-port", "--rpc-port")):
+            with process("--dev", option, port, other, 0, "--base-path", tmp_path) as running:
+                out, err = running.communicate()
+            assert (running.returncode, out) == (4, "")
+            assert err == f"mfchain-node: port {port} is in use; choose another with {option}\n"
 
 
 @pytest.mark.full
@@ -545,7 +568,7 @@ def test_a_database_of_another_chain(tmp_path: Path) -> None:
     Chain.open(dev, store, state_pruning=256).database.close()
     other = tmp_path / "other.json"
     other.write_bytes(render(dev).replace(b'"Veep"', b'"Veeps"'))
-    options = ("--base-path", tmp_path, "--rpc-port", 0, "--log", "error")
+    options = ("--base-path", tmp_path, "--rpc-port", 0, "--no-prometheus", "--log", "error")
     with process("--dev", "--chain", other, *options) as running:
         out, err = running.communicate()
     ours, theirs = (genesis(load_spec(name)).header.hash() for name in ("dev", str(other)))

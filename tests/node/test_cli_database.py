@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import re
 import shutil
 import signal
 import sys
@@ -21,8 +23,9 @@ from runtime.crypto import Scheme
 from runtime.extrinsic import IMMORTAL, sign_extrinsic
 from runtime.header import Block, DigestItem, DigestKind, Header
 from runtime.keys import key_pair_from_uri
-from runtime.primitives import ZERO_HASH, BlockNumber, Nonce, to_hex
+from runtime.primitives import ZERO_HASH, BlockNumber, Nonce, from_hex, to_hex
 from runtime.scale import I64, U64
+from runtime.trie import StateVersion, Trie
 from storage.columns import body_key
 from storage.leveldb import LevelDbStore
 from tests.support.node_command import Cli, Ended, command_line, failed
@@ -33,6 +36,15 @@ ALICE = key_pair_from_uri("//Alice", Scheme.ED25519)
 SUBMIT_RATING = bytes((8, 0))
 LENGTH = 5
 """Blocks of a test chain; in each Alice rates one more item."""
+ON_DATABASES = [
+    ("chain-info",),
+    ("export-blocks", "-"),
+    ("check-block", "1"),
+    ("export-state",),
+    ("revert", "1"),
+    ("compact",),
+]
+"""Commands that need a database, and nobody else to use it."""
 
 
 @pytest.fixture
@@ -141,16 +153,14 @@ def test_chain_info_leaves_an_archive_an_archive(cli: Cli, dev: ChainSpec, tmp_p
     assert info(cli, tmp_path)["statePruning"] == "archive"
 
 
-@pytest.mark.parametrize("command", [("chain-info",), ("export-blocks", "-"), ("revert", "1")])
+@pytest.mark.parametrize("command", ON_DATABASES)
 def test_there_must_be_a_database(cli: Cli, command: tuple[str, ...], tmp_path: Path) -> None:
     path = tmp_path / "chains" / "dev" / "db"
     assert cli(*command, *where(tmp_path)) == failed(1, f"there is no database of the chain dev in {path}")
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "command", [("chain-info",), ("export-blocks", "-"), ("import-blocks", "-"), ("revert", "1"), ("purge-chain", "-y")]
-)
+@pytest.mark.parametrize("command", [*ON_DATABASES, ("import-blocks", "-"), ("purge-chain", "-y")])
 @pytest.mark.usefixtures("blocks")
 def test_no_node_may_be_running(cli: Cli, command: tuple[str, ...], dev: ChainSpec, tmp_path: Path) -> None:
     path = database_path(tmp_path / "here", dev)
@@ -163,7 +173,7 @@ def test_no_node_may_be_running(cli: Cli, command: tuple[str, ...], dev: ChainSp
     assert head_of(cli, tmp_path / "here") is not None
 
 
-@pytest.mark.parametrize("command", [("chain-info",), ("export-blocks", "-"), ("import-blocks", "-"), ("revert", "1")])
+@pytest.mark.parametrize("command", [*ON_DATABASES, ("import-blocks", "-")])
 @pytest.mark.usefixtures("blocks")
 def test_a_database_of_another_chain_is_refused(
     cli: Cli, command: tuple[str, ...], dev: ChainSpec, tmp_path: Path
@@ -406,6 +416,109 @@ def test_no_bytes_make_the_reader_fail_otherwise(data: bytes) -> None:
     assert stream.getvalue() == data
 
 
+# check-block
+
+
+def test_a_block_is_executed_again(cli: Cli, blocks: list[Block], dev: ChainSpec, tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    before = content(here, dev)
+    for number, block in enumerate(blocks, start=1):
+        name, root = to_hex(block.header.hash()), to_hex(block.header.state_root)
+        told = f"block {number} ({name}) is valid: state root {root}\n2 extrinsics, of which 0 failed, in "
+        for argument in (number, name):
+            ended = cli("check-block", argument, *where(here))
+            assert (ended.code, ended.err, ended.out[: len(told)]) == (0, "", told)
+            assert re.fullmatch(r"[0-9]+ ms\n", ended.out[len(told) :])
+    assert content(here, dev) == before
+
+
+def content(base: Path, spec: ChainSpec) -> list[tuple[bytes, bytes]]:
+    """Everything that a chain's database holds."""
+    store = LevelDbStore(database_path(base, spec))
+    try:
+        return list(store.items(b""))
+    finally:
+        store.close()
+
+
+def test_calls_that_fail_are_counted(cli: Cli, dev: ChainSpec, tmp_path: Path) -> None:
+    grow(tmp_path, dev, length=len(dev.items) + 1)
+    ended = cli("check-block", len(dev.items) + 1, *where(tmp_path))
+    assert ended.code == 0
+    assert "\n2 extrinsics, of which 1 failed, in " in ended.out
+
+
+def test_a_block_with_another_outcome(cli: Cli, blocks: list[Block], dev: ChainSpec, tmp_path: Path) -> None:
+    good, store = blocks[2], LevelDbStore(database_path(tmp_path / "here", dev))
+    store.write([(body_key(good.header.hash()), read_body_of(blocks[1], store))], sync=True)
+    store.close()
+    ended = cli("check-block", 3, *where(tmp_path / "here"))
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("mfchain-node: block 3 is not valid: ExtrinsicsRootMismatch: ")
+
+
+def read_body_of(block: Block, store: LevelDbStore) -> bytes:
+    data = store.get(body_key(block.header.hash()))
+    assert data is not None
+    return data
+
+
+def test_what_cannot_be_executed_again(cli: Cli, dev: ChainSpec, tmp_path: Path) -> None:
+    blocks = grow(tmp_path, dev, pruning=2)
+    assert cli("check-block", 4, *where(tmp_path)).code == 0
+    parent = f"block 2 ({to_hex(blocks[1].header.hash())})"
+    assert cli("check-block", 3, *where(tmp_path)) == failed(
+        1,
+        f"block 3 cannot be executed again: the state of {parent} is not kept: "
+        "the oldest that is kept is that of block 3",
+    )
+    assert cli("check-block", 0, *where(tmp_path)) == failed(
+        1, "block 0 is where the chain begins: there is nothing to execute"
+    )
+    store = LevelDbStore(database_path(tmp_path, dev))
+    store.write([(body_key(blocks[0].header.hash()), None)], sync=True)
+    store.close()
+    assert cli("check-block", 1, *where(tmp_path)) == failed(1, "the extrinsics of block 1 are not kept")
+
+
+@pytest.mark.parametrize("command", ["check-block", "export-state"])
+@pytest.mark.parametrize(
+    ("block", "code", "message"),
+    [
+        ("6", 1, "there is no block 6: the best block is 5"),
+        ("0x" + "11" * 32, 1, f"no block with hash 0x{'11' * 32} is stored"),
+        ("five", 2, "BLOCK: must be a number or a hash, not 'five'"),
+        ("12345678901", 2, "BLOCK: must be a number or a hash, not '12345678901'"),
+        ("0x11", 2, "BLOCK: hex text must hold 32 bytes, this one holds 1"),
+    ],
+)
+@pytest.mark.usefixtures("blocks")
+def test_blocks_that_do_not_exist(cli: Cli, command: str, block: str, code: int, message: str, tmp_path: Path) -> None:
+    assert cli(command, block, *where(tmp_path / "here")) == failed(code, message)
+
+
+# export-state
+
+
+def test_the_state_is_that_of_the_block(cli: Cli, blocks: list[Block], tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    for block, argument in [(blocks[-1], ()), (blocks[2], (3,)), (blocks[0], (to_hex(blocks[0].header.hash()),))]:
+        ended = cli("export-state", *argument, *where(here))
+        assert (ended.code, ended.err) == (0, "")
+        told = json.loads(ended.out)
+        pairs = [(from_hex(key), from_hex(value)) for key, value in told.pop("state").items()]
+        assert told == ref(block) | {"stateRoot": to_hex(block.header.state_root)}
+        assert Trie.from_items(pairs, StateVersion.V1).root() == block.header.state_root
+
+
+def test_a_state_that_is_not_kept(cli: Cli, dev: ChainSpec, tmp_path: Path) -> None:
+    blocks = grow(tmp_path, dev, pruning=2)
+    block = f"block 2 ({to_hex(blocks[1].header.hash())})"
+    assert cli("export-state", 2, *where(tmp_path)) == failed(
+        1, f"the state of {block} is not kept: the oldest that is kept is that of block 3"
+    )
+
+
 # revert
 
 
@@ -434,6 +547,32 @@ def test_revert_within_what_is_kept(cli: Cli, dev: ChainSpec, tmp_path: Path) ->
     assert cli("revert", 2, *where(tmp_path)) == failed(1, "the best block is 5: 1 block can be taken back at most")
     assert cli("revert", 1, *where(tmp_path)).code == 0
     assert head_of(cli, tmp_path) == ref(blocks[3])
+
+
+# compact
+
+
+def test_compact_gives_back_what_was_deleted(cli: Cli, blocks: list[Block], dev: ChainSpec, tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    path = database_path(here, dev)
+    kept = info(cli, here)
+    junk = [b"junk%d" % number for number in range(4)]
+    for value in (os.urandom(1 << 20), None):
+        store = LevelDbStore(path)
+        store.write([(key, value) for key in junk], sync=True)
+        store.close()
+    before = size(path)
+    ended = cli("compact", *where(here))
+    after = size(path)
+    assert before > 4 << 20
+    assert after < 1 << 20
+    sizes = f"{after / 1e6:.1f} MB, {before / 1e6:.1f} MB before"
+    assert ended == Ended(0, f"compacted the database of the chain dev in {path}: {sizes}\n", "")
+    assert info(cli, here) == kept
+
+
+def size(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.iterdir())
 
 
 # purge-chain

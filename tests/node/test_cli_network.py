@@ -17,7 +17,7 @@ from storage.leveldb import LevelDbStore
 from tests.support.node_command import Cli, command_line, failed
 
 SEED = bytes(range(32))
-LOCAL = ("--chain", "local", "--no-mdns", "--rpc-port", 0)
+LOCAL = ("--chain", "local", "--no-mdns", "--rpc-port", 0, "--no-prometheus")
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from node.config import (
     VERSION,
     LogConfig,
     LogFormat,
+    MetricsOptions,
     NetworkOptions,
     NodeConfig,
     Options,
@@ -67,6 +68,7 @@ def test_without_options_a_node_follows_the_local_chain() -> None:
         rpc_host="127.0.0.1",
         rpc_port=9944,
         rpc_limits=RpcLimits(),
+        metrics=MetricsOptions("127.0.0.1", 9615, is_chosen=False),
         network=NetworkOptions(None, 30_333, (), (), mdns=True, in_peers=25, out_peers=8),
         sync=SyncMode.FULL,
         trusted=None,
@@ -256,6 +258,19 @@ def test_rpc_options_become_limits() -> None:
         methods=UnsafeMethods.SAFE,
         allowed_origins=("http://localhost:*", "https://example.org:8443", "null"),
     )
+
+
+def test_where_metrics_are() -> None:
+    assert configured(Options(prometheus_port=9615)).metrics == MetricsOptions("127.0.0.1", 9615, is_chosen=True)
+    assert configured(Options(prometheus_external=True)).metrics == MetricsOptions(
+        "0.0.0.0",  # noqa: S104 - compared, not bound
+        9615,
+        is_chosen=False,
+    )
+    assert configured(Options(no_prometheus=True)).metrics is None
+    message = "--no-prometheus and --prometheus-port or --prometheus-external exclude each other"
+    assert refused(Options(no_prometheus=True, prometheus_port=0)) == message
+    assert refused(Options(no_prometheus=True, prometheus_external=True)) == message
 
 
 def test_the_defaults_are_those_of_the_server() -> None:

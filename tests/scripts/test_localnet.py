@@ -19,16 +19,17 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def ports() -> tuple[int, int]:
-    """Two in a row, for JSON-RPC and for peers."""
+def ports() -> tuple[int, int, int]:
+    """Two in a row each, for JSON-RPC, for peers and for metrics."""
     first = free_port()
-    return first, first + 10
+    return first, first + 10, first + 20
 
 
 @pytest.fixture
-def running(tmp_path: Path, ports: tuple[int, int]) -> Iterator[subprocess.Popen[str]]:
-    rpc, peers = ports
+def running(tmp_path: Path, ports: tuple[int, int, int]) -> Iterator[subprocess.Popen[str]]:
+    rpc, peers, metrics = ports
     words = [sys.executable, ROOT / "scripts" / "localnet.py", "2", "--rpc-port", rpc, "--port", peers]
+    words += ["--prometheus-port", metrics]
     with subprocess.Popen(
         [*map(str, words), "--block-time", "500"],
         stdout=subprocess.PIPE,
@@ -47,7 +48,9 @@ def running(tmp_path: Path, ports: tuple[int, int]) -> Iterator[subprocess.Popen
 
 @pytest.mark.full
 @pytest.mark.timeout(240)
-def test_two_producers_until_ctrl_c(running: subprocess.Popen[str], tmp_path: Path, ports: tuple[int, int]) -> None:
+def test_two_producers_until_ctrl_c(
+    running: subprocess.Popen[str], tmp_path: Path, ports: tuple[int, int, int]
+) -> None:
     assert running.stdout is not None
     assert running.stderr is not None
     out, err = Lines(running.stdout), Lines(running.stderr)
@@ -55,8 +58,9 @@ def test_two_producers_until_ctrl_c(running: subprocess.Popen[str], tmp_path: Pa
     assert out.first(2) == [
         f"{name}: {url.replace('ws', 'http')}" for name, url in zip(("alice", "bob"), urls, strict=True)
     ]
-    for name in ("alice", "bob"):
+    for index, name in enumerate(("alice", "bob")):
         assert err.match(re.compile(rf"{name} +\| .* JSON-RPC at "), STARTS_WITHIN) is not None
+        assert err.match(re.compile(rf"{name} +\| .* metrics at http://127.0.0.1:{ports[2] + index}/")) is not None
         assert err.match(re.compile(rf"{name} +\| .*; 1 peer$")) is not None
     User(urls[0]).json("rate", 1, "like", "--suri", "//Alice")
     with RpcClient(urls[1], timeout=PATIENCE) as client, client.subscribe("mf_subscribeModel") as models:

@@ -315,7 +315,8 @@ class Nodes:
         environment = {"TMPDIR": str(self.directory), "PYTHONWARNINGS": _WARNINGS}
         # Nodes of different tests must not meet, and each needs a port of its own.
         apart = () if "--dev" in words or "--port" in words else ("--port", 0, "--no-mdns")
-        command = Command.start(*program, *words, *apart, "--rpc-port", port, environment=environment)
+        quiet = () if "--prometheus-port" in words else ("--no-prometheus",)
+        command = Command.start(*program, *words, *apart, *quiet, "--rpc-port", port, environment=environment)
         node = NodeProcess(words, command)
         self.started.append(node)
         return node

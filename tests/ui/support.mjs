@@ -114,7 +114,12 @@ export class Node {
   }
 
   async start(port = 0) {
-    this.program = new Program(MFCHAIN("mfchain-node"), [...this.args, "--rpc-port", String(port)]);
+    this.program = new Program(MFCHAIN("mfchain-node"), [
+      ...this.args,
+      "--no-prometheus",
+      "--rpc-port",
+      String(port),
+    ]);
     const [, found] = await this.program.said(/JSON-RPC at ws:\/\/127\.0\.0\.1:(\d+) /);
     this.port = Number(found);
     this.url = `http://127.0.0.1:${found}/`;

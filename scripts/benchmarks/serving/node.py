@@ -82,7 +82,7 @@ def running(directory: Path, items: int, block_time: int) -> Iterator[NodeProces
     path = directory / "chain.json"
     path.write_bytes(render(spec))
     words = ["-m", "node", "--chain", path, "--base-path", directory / "node", "--alice", "--producer", "--no-mdns"]
-    options = ["--block-time", block_time, "--rpc-port", 0, "--port", 0]
+    options = ["--block-time", block_time, "--rpc-port", 0, "--no-prometheus", "--port", 0]
     process = subprocess.Popen(
         [sys.executable, *map(str, words), *map(str, options)], stderr=subprocess.PIPE, text=True
     )
