@@ -27,15 +27,15 @@ ALICE, BOB, CHARLIE, DAVE = (
 )
 
 
-def spec_file(directory: Path, *founders: str, slot: int = SLOT_MS) -> Path:
+def spec_file(directory: Path, *founders: str, slot: int = SLOT_MS, leak: int = 60) -> Path:
     """A chain with short rules, which begins anew."""
     spec = json.loads((Path(__file__).parent / "hurried.json").read_text())
     spec |= {"id": "hurried-ring", "slotDurationMs": slot}
     spec["genesis"]["ring"] = founders
     spec["consensus"] = {
         "epochSlots": EPOCH_SLOTS,
-        "leakCheckpoints": 60,
-        "lapseCheckpoints": 30,
+        "leakCheckpoints": leak,
+        "lapseCheckpoints": leak // 2,
         "forgiveCheckpoints": 10,
         "probationEpochs": 1,
         "barEpochs": 60,
@@ -98,8 +98,8 @@ def test_a_newcomer_joins_and_the_founder_leaves(nodes: Nodes, tmp_path: Path) -
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_all_founders_go_and_newcomers_carry_on(nodes: Nodes, tmp_path: Path) -> None:
-    """One founder leaves as it should, the other one vanishes."""
-    spec = spec_file(tmp_path, ALICE, BOB, slot=1_000)
+    """One founder leaves as it should; the other one vanishes, and is waited for until the leak."""
+    spec = spec_file(tmp_path, ALICE, BOB, slot=1_000, leak=24)
     own = ("--chain", spec, "--producer", "--no-mdns", "--port", 0)
     alice = nodes.start(*own, "--alice", "--base-path", tmp_path / "alice")
     found = _REACHED.search(alice.log)
