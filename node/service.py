@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -30,7 +31,6 @@ from node.signals import STOPPING, restored_signals
 from node.sync.fast import FastSync
 from node.sync.messages import KINDS
 from node.sync.switchboard import Switchboard
-from p2p import loading
 from p2p.config import NetworkConfig
 from p2p.network import AddressInUse, Network
 from p2p.peers import JsonRecords
@@ -69,8 +69,8 @@ def run_node(config: NodeConfig) -> int:
         sockets.append(_bind(config.rpc_host, config.rpc_port, "--rpc-port"))
         sockets.extend(_bind_metrics(config.metrics))
         if config.network is not None:
-            # In part beside the chain: reading it and learning from it leave room for another thread.
-            threading.Thread(target=loading.load, name="loading libp2p", daemon=True).start()
+            # The slowest part of a start, in part beside the chain: reading it leaves room for another thread.
+            threading.Thread(target=import_module, args=("p2p.host",), name="loading libp2p", daemon=True).start()
         store = LevelDbStore(config.database_path)
         try:
             first = genesis(config.spec)
@@ -153,7 +153,6 @@ def _network(config: NodeConfig, genesis_hash: Hash) -> "Libp2pNetwork | None":
     if options is None:
         return None
     # A chain of one's own need not wait for libp2p.
-    loading.load()
     from p2p.host import Libp2pNetwork
 
     network = Libp2pNetwork(
