@@ -5,6 +5,7 @@ import resource
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import trio
@@ -36,13 +37,16 @@ def without_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
-def peak_memory() -> int:
-    """Return the most bytes of memory that this process has had."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1_024
+def memory_in_use() -> int:
+    """Return how many bytes of memory this process has; where that is not to be had, the most that it has had."""
+    try:
+        return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1_024
 
 
-async def collect_on_growth(peak: Callable[[], int] = peak_memory) -> None:
+async def collect_on_growth(memory: Callable[[], int] = memory_in_use) -> None:
     """Look for garbage among what is young all the time, and through everything when memory has grown; until cancelled.
 
     A look through everything stops all threads, for a second and more where there are millions of ratings. Python would
@@ -51,11 +55,11 @@ async def collect_on_growth(peak: Callable[[], int] = peak_memory) -> None:
     before = gc.get_threshold()
     gc.set_threshold(_YOUNG, _MIDDLE, _NEVER)
     try:
-        known = peak()
+        known = memory()
         while True:
             await trio.sleep(_LOOK_EVERY)
-            if peak() - known > max(_GROWTH, known // 8):
+            if memory() - known > max(_GROWTH, known // 8):
                 gc.collect()
-                known = peak()
+                known = memory()
     finally:
         gc.set_threshold(*before)

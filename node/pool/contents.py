@@ -68,7 +68,7 @@ class Contents:
         for room, places in self._places(valid, is_ready=is_ready):
             if not room.lacking(places) or room.yields(queue, places, is_new=is_new):
                 continue
-            if queue is None or self._places_behind(room, queue, valid.nonce) < room.lacking(places):
+            if queue is None or not self._has_behind(room, queue, valid.nonce, room.lacking(places)):
                 kind = "the pool is" if room is self.room else "the places for future transactions are"
                 return f"{kind} full, and no account takes more than its share for this one to take its place"
         return None
@@ -101,13 +101,16 @@ class Contents:
             if victim is not queue:
                 self.close_if_empty(victim)
 
-    def _places_behind(self, room: Room, queue: AccountQueue, nonce: Nonce) -> int:
-        """Count the places that an account's own later transactions take: they give way to the earlier one."""
-        return sum(
-            room.takes(entry.length)
-            for entry in queue.entries.values()
-            if entry.nonce > nonce and (room is self.room or not entry.ticket)
-        )
+    def _has_behind(self, room: Room, queue: AccountQueue, nonce: Nonce, places: int) -> bool:
+        """Tell whether an account's own later transactions take so many places: they give way to the earlier one."""
+        if not queue.futures and nonce >= queue.next:
+            return False  # the usual case, also for an account with thousands: there is none behind
+        for entry in reversed(queue.entries.values()):
+            if entry.nonce > nonce and (room is self.room or not entry.ticket):
+                places -= room.takes(entry.length)
+                if places <= 0:
+                    return True
+        return False
 
     def _leave_last(self, queue: AccountQueue) -> None:
         """Let the last transaction of an account go."""

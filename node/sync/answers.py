@@ -50,6 +50,8 @@ FindBlock = Callable[[Hash], Block | None]
 _POOL_HASHES: Final = POOL.max_response // 32
 _SERVED_FOR: Final = 30.0
 """Seconds without a question for which the state is kept that was asked for last."""
+_PAUSE_FACTOR: Final = 4.0
+"""Another state is made ready only after so many times the time that the last one took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Answers:
         self._assembled = assembled
         self._served: Served | None = None
         self._served_at = 0.0
+        self._busy_until = float("-inf")
 
     async def to(self, kind: int, payload: bytes) -> bytes:
         """Answer a request.
@@ -95,7 +98,7 @@ class Answers:
         if kind == VOTES.code:
             return await self._executor.for_peers(self._votes, VotesRequest.decode(payload))
         if kind == STATE.code:
-            return await self._executor.for_peers(self._state, StateRequest.decode(payload))
+            return await self._part_of_state(StateRequest.decode(payload))
         if kind == POOL.code:
             return encode_hashes(self._pool.hashes()[:_POOL_HASHES])
         if kind == TRANSACTIONS.code:
@@ -150,11 +153,14 @@ class Answers:
     def _votes(self, request: VotesRequest) -> bytes:
         """Votes that blocks of the best chain include."""
         database, found = self._chain.database, list[Vote]()
-        last = None
+        last, size = None, 0
         for number in range(request.first, request.last + 1):
             name = database.hash_at(BlockNumber(number))
             extrinsics = None if name is None else database.body(name)
             if extrinsics is None:
+                break
+            size += sum(map(len, extrinsics))
+            if last is not None and size > ANSWER_SIZE:
                 break
             votes = votes_of(self._chain.runtime, extrinsics)
             if len(found) + len(votes) > MAX_ANSWERED_VOTES:
@@ -164,6 +170,17 @@ class Answers:
         if last is None:
             raise Refuse(f"the body of block {request.first} is not here")
         return VotesAnswer(last, tuple(found)).encode()
+
+    async def _part_of_state(self, request: StateRequest) -> bytes:
+        """Give a part of a state; making another one ready takes no more than a fifth of the time."""
+        before, served = trio.current_time(), self._served
+        if (served is None or served.block != request.block) and before < self._busy_until:
+            raise Refuse("the state of another block is being given here")
+        answer = await self._executor.for_peers(self._state, request)
+        if self._served is not served:
+            now = trio.current_time()
+            self._busy_until = now + _PAUSE_FACTOR * (now - before)
+        return answer
 
     def _state(self, request: StateRequest) -> bytes:
         """A part of a state, with its proof."""

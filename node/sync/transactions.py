@@ -8,7 +8,7 @@ import trio
 
 from node.chain import Chain
 from node.intake import Intake, Outcome
-from node.pool import TransactionPool
+from node.pool import PoolRefused, RefusalReason, TransactionPool
 from node.sync.messages import (
     MAX_ASKED,
     POOL,
@@ -66,7 +66,7 @@ class TransactionExchange:
             nursery.start_soon(self._compare_forever)
 
     def relay(self, transaction: bytes) -> None:
-        """Pass a transaction on that the pool has taken from a client of ours."""
+        """Pass a transaction on that the pool has taken."""
         try:
             self._batcher.add(transaction)
         except TooLarge as error:
@@ -81,7 +81,11 @@ class TransactionExchange:
             self._pool.on_broadcast(extrinsic_hash(transaction), to)
 
     async def on_gossip(self, payload: bytes) -> Verdict:
-        """Take a batch; it is passed on if there is something good and nothing false in it."""
+        """Take a batch; it is passed on as it is if each of it was found good here, now or before.
+
+        Of what the pool refuses not even the signature is known to hold. A batch with such things in it might be
+        false for others, who would blame us: what was good in it goes out again in a batch of our own.
+        """
         if self._is_behind():
             return Verdict.IGNORE
         try:
@@ -93,8 +97,12 @@ class TransactionExchange:
         outcomes = await self._intake.take(transactions)
         if any(_is_false(raw, outcome) for raw, outcome in zip(transactions, outcomes, strict=True)):
             return Verdict.REJECT
-        has_news = any(not isinstance(outcome, Exception) for outcome in outcomes)
-        return Verdict.ACCEPT if has_news else Verdict.IGNORE
+        taken = [raw for raw, outcome in zip(transactions, outcomes, strict=True) if not isinstance(outcome, Exception)]
+        if taken and all(not isinstance(outcome, Exception) or _is_here(outcome) for outcome in outcomes):
+            return Verdict.ACCEPT
+        for raw in taken:
+            self.relay(raw)
+        return Verdict.IGNORE
 
     async def compare(self, peer: PeerId) -> None:
         """Take what a peer has in its pool and we lack."""
@@ -127,6 +135,11 @@ class TransactionExchange:
             if peers and not self._is_behind():
                 turn += 1
                 await self.compare(peers[turn % len(peers)])
+
+
+def _is_here(refusal: Exception) -> bool:
+    """Tell whether a transaction was refused only because the pool has the very same already."""
+    return isinstance(refusal, PoolRefused) and refusal.reason is RefusalReason.ALREADY_IMPORTED
 
 
 def _is_false(raw: bytes, outcome: Outcome) -> bool:

@@ -181,7 +181,4 @@ class _Walk:
         """Where the run of pairs ends whose keys begin with `path`."""
         if low == len(self._keys) or not self._keys[low].hex().startswith(path):
             return low
-        following = format(int(path, 16) + 1, f"0{len(path)}x")
-        if len(following) > len(path):
-            return len(self._keys)
-        return bisect_left(self._keys, bytes.fromhex(following + "0" * (len(path) % 2)), low)
+        return bisect_left(self._keys, True, low, key=lambda key: not key.hex().startswith(path))

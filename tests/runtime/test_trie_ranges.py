@@ -68,6 +68,13 @@ def test_any_trie(keys: set[bytes], after: bytes, count: int) -> None:
         check(trie, behind[:count], after, is_last=False)
 
 
+def test_a_short_key_behind_a_branch_at_half_a_byte() -> None:
+    pairs = [(bytes.fromhex(key), b"x") for key in ("0010", "00f0", "00f1", "01", "05")]
+    trie = Trie.from_items(pairs, V1)
+    check(trie, pairs[1:], pairs[0][0], is_last=True)
+    check(trie, pairs[1:4], pairs[0][0], is_last=False)
+
+
 def test_the_empty_trie() -> None:
     verify_range(EMPTY_ROOT, [], [], None, V1, is_last=True)
     verify_range(EMPTY_ROOT, [], [], b"key", V1, is_last=True)
