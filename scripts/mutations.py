@@ -279,7 +279,7 @@ VIEWS: Final = [
             ("the state of learning is written", "            MODEL.put(context.state, model)\n", "            pass\n"),
             (
                 "an account without ratings leaves no posterior",
-                "USER_POSTERIORS.remove(context.state, account)",
+                "USER_POSTERIORS.remove(state, account)",
                 "pass",
             ),
             (

@@ -48,6 +48,7 @@ class Page {
       type: "button",
       class: "account-button",
       title: t.account.choose,
+      disabled: true, // until the chain has told whether it has development accounts
       on: { click: () => this.dialog.open() },
     });
     show(
@@ -112,6 +113,7 @@ class Page {
     say(this.chainName, this.chain.facts.name);
     if (this.view === null) {
       this.accounts.begin(this.chain.facts.type);
+      this.accountButton.disabled = false;
       this.route();
     } else {
       this.views[this.view].shown();

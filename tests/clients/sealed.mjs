@@ -38,7 +38,8 @@ await run({
   },
 
   'the ring of producers': async () => {
-    const ring = (await api.query.producers.ring()).map((producer) => producer.toString());
+    // At the beginning: on a busy machine some may have missed so many turns since that they have lost their place.
+    const ring = (await (await api.at(api.genesisHash)).query.producers.ring()).map((producer) => producer.toString());
     assert.equal(ring.length, 3);
     assert.ok(ring.includes(author));
   },

@@ -68,6 +68,7 @@ from runtime.executive import Runtime
 from runtime.extrinsic import IMMORTAL, Era, Extrinsic, sign_extrinsic
 from runtime.header import Block, DigestItem, DigestKind, Header, encode_body
 from runtime.interface.errors import InvalidBlock, InvalidTransaction
+from runtime.interface.events import EVENT_RECORDS
 from runtime.keys import AddressError, SecretError, key_pair_from_uri, parse_account, ss58_encode
 from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef, Hash, HexError, Slot, blake2b_256, from_hex, to_hex
 from runtime.scale import ScaleError
@@ -167,6 +168,7 @@ _SAMPLES: Final[dict[str, Sequence[bytes]]] = {
     "runtime.extrinsic.Extrinsic.decode": SIGNED,
     "storage.records.Identity.decode": (records.Identity(NAME, 256).encode(), records.Identity(NAME, None).encode()),
     "storage.records.Head.decode": (records.Head(REF, BlockNumber(3)).encode(),),
+    "storage.records.Progress.decode": (records.Progress(NAME, BlockNumber(9), REF, b"key", has_state=True).encode(),),
     "storage.records.decode_finalized": (records.encode_finalized(REF),),
     "storage.records.decode_undo": (records.encode_undo(NAME, {b"a": None, b"b": b"value"}),),
     "storage.records.decode_replaced": (b"\0", b"\1value"),
@@ -367,7 +369,7 @@ def _of_state() -> Iterator[Decoder]:
     seen = set()
     for pallet in _runtime().pallets:
         for entry in pallet.storage:
-            if id(entry.codec) in seen:
+            if id(entry.codec) in seen or entry.codec is EVENT_RECORDS:  # events are written only
                 continue
             seen.add(id(entry.codec))
             name = f"state {pallet.name}.{entry.name}"

@@ -90,8 +90,8 @@ def answers(port: int) -> bool:
 
 
 @pytest.mark.full
-def test_nodes_do_not_outlive_it_when_it_is_killed(tmp_path: Path, ports: tuple[int, int]) -> None:
-    rpc, peers = ports
+def test_nodes_do_not_outlive_it_when_it_is_killed(tmp_path: Path, ports: tuple[int, int, int]) -> None:
+    rpc, peers, _ = ports
     words = [sys.executable, ROOT / "scripts" / "localnet.py", "1", "--rpc-port", rpc, "--port", peers]
     words += ["--base-path", tmp_path]
     with subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
