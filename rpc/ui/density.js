@@ -57,7 +57,7 @@ export class Gauge {
     this.mine = s("path", { class: "gauge-mine", d: "M0 -9 l5 8 h-10 z", visibility: "hidden" });
     this.element = s(
       "svg",
-      { class: className, viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" },
+      { class: className, viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-hidden": "true" },
       this.axis(),
       this.area,
       this.line,
@@ -87,6 +87,7 @@ export class Gauge {
 
   update(guess, rated, label) {
     this.element.setAttribute("aria-label", label);
+    this.element.removeAttribute("aria-hidden"); // before, it shows nothing
     this.mine.setAttribute("visibility", rated === null ? "hidden" : "visible");
     if (rated !== null) {
       this.mine.setAttribute("transform", `translate(${this.x(rated)} ${HEIGHT})`);
