@@ -325,7 +325,7 @@ def test_all_checks_run_and_are_summed_up(machine: Machine) -> None:
         "ruff format --check --quiet .",
         "mypy ",
         "lint-imports --no-cache",
-        "pytest -n auto --dist loadfile tests/rpc -k two words",
+        "pytest -n auto --dist loadfile --no-loadscope-reorder tests/rpc -k two words",
     ]
     assert result.stdout.endswith("\nscripts/test: all passed\n")
     assert result.returncode == 0
@@ -341,9 +341,9 @@ def test_quick_leaves_out_what_takes_long_and_long_adds_it(machine: Machine) -> 
         "ruff check --quiet .",
         "ruff format --check --quiet .",
         "lint-imports --no-cache",
-        "pytest -n auto --dist loadfile --quick -x",
+        "pytest -n auto --dist loadfile --no-loadscope-reorder --quick -x",
     ]
-    assert machine.log[-1] == "pytest -n auto --dist loadfile --long"
+    assert machine.log[-1] == "pytest -n auto --dist loadfile --no-loadscope-reorder --long"
 
 
 NPM = "npm ci --silent"
