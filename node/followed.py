@@ -127,7 +127,8 @@ class FollowedChain:
             if not ring or sets_digest(ring, voters) != changes.sets:
                 raise InvalidBlock(BlockFault.BAD_DIGEST, "ring and voters are not what the header says")
         self._count += is_checkpoint
-        since = None if is_proven else self._judge(voters, is_checkpoint=is_checkpoint)
+        epoch = epoch_of(claim.slot, self._rules.epoch_slots)
+        since = None if is_proven else self._judge(voters, epoch, is_checkpoint=is_checkpoint)
         for account in ring:
             if account not in self.ring and account not in self.voters.members:
                 self._seen[account] = self._count
@@ -172,24 +173,37 @@ class FollowedChain:
         )
         return ring, voters, {account: ranks[account] for account in ring}
 
-    def _judge(self, after: VoterSet, *, is_checkpoint: bool) -> int | None:
+    def _judge(self, after: VoterSet, epoch: int, *, is_checkpoint: bool) -> int | None:
         """Tell whether a set of voters may follow the one of now; the epoch since which it was handed over, if it was.
+
+        A checkpoint lets go of those who have leaked, then may begin a handover. Where no voter stays, the next set
+        takes over without votes.
 
         Raises:
             InvalidBlock: it may not.
         """
         before = self.voters
-        if after.voters == before.voters:
+        if after == before:
             return None
         leaked: set[AccountId] = set()
         if is_checkpoint:
             limit = self._count - self._rules.leak_checkpoints
             leaked = {account for account in before.members if self._seen.get(account, 0) <= limit}
         voters, following, now = set(before.voters), set(before.following), set(after.voters)
-        if voters <= leaked or (now and now <= voters and voters - now <= leaked):
+        is_idle = not after.following and not after.since
+        begins = is_checkpoint and bool(after.following) and after.since == epoch
+        if _stays(voters, now, leaked):
+            if after.since == before.since and _stays(following, set(after.following), leaked):
+                return None
+            if following <= leaked and (is_idle or begins):
+                return None
+        if _stays(following, now, leaked):
+            if voters <= leaked and (is_idle or begins):
+                return None
+            if is_idle:
+                return before.since
+        if voters <= leaked and following <= leaked and now and is_idle:
             return None
-        if following and now and now <= following and following - now <= leaked and not after.following:
-            return before.since
         raise InvalidBlock(BlockFault.BAD_DIGEST, "the voters have not handed over to those whom the header names")
 
     # Votes.
@@ -199,7 +213,11 @@ class FollowedChain:
         handover = self.handover
         assert handover is not None, "a handover is waited for"
         final = self.final_by(votes)
-        if final is None or not (final.epoch >= handover.since and final.number < handover.by.number):
+        if final is None or not (
+            final.epoch >= handover.since
+            and final.number < handover.by.number
+            and {*self.voters.voters} <= {*self._checkpoints[final.hash].voters.following}
+        ):
             raise BadVotes(f"the votes do not show that the voters of block {handover.by.number} were handed over to")
         self.handover = None
 
@@ -255,6 +273,11 @@ def _changes(header: Header) -> Changes | None:
         return CHANGES.decode(items[0].payload)
     except ScaleError as error:
         raise InvalidBlock(BlockFault.BAD_DIGEST, f"the changes of ring and voters: {error}") from None
+
+
+def _stays(before: set[AccountId], after: set[AccountId], leaked: set[AccountId]) -> bool:
+    """Tell whether a set is what it was, but for some who have leaked; it must not be empty."""
+    return bool(after) and after <= before and before - after <= leaked
 
 
 def _updated(

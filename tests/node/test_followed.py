@@ -159,7 +159,7 @@ def test_any_history(seed: int) -> None:
     same(chain, follower)
 
 
-def with_voters(chain: VotingChain, voters: VoterSet) -> Header:
+def with_voters(chain: VotingChain, voters: VoterSet, slot: int = 0) -> Header:
     """A header on the head, by whoever has the turn, that names these voters."""
     header = chain.blocks[-1].header
     ring = RING.get(chain.state)
@@ -174,7 +174,7 @@ def with_voters(chain: VotingChain, voters: VoterSet) -> Header:
         since=voters.since,
         sets=sets_digest(ring, voters),
     )
-    slot = Slot(chain.slot + 1)
+    slot = Slot(slot or chain.slot + 1)
     author = BY_ACCOUNT[turn_of(ring, slot)]
     item = DigestItem(DigestKind.CONSENSUS, RING_ENGINE, CHANGES.encode(changes))
     made = Header(
@@ -220,6 +220,51 @@ def test_a_handover_has_to_be_shown() -> None:
     with pytest.raises(BadVotes, match=said):
         follower.show(votes_in(chain, chain.blocks))
     assert follower.handover is not None
+
+
+def test_nobody_names_the_next_voters_out_of_turn() -> None:
+    """Votes of the past say nothing of a handover that begins later, whatever its header says."""
+    chain = VotingChain()
+    chain.run_epochs(5)
+    follower = followed(chain)
+    follow_all(chain, follower)
+    final = follower.final_by(votes_in(chain, chain.blocks))
+    assert final is not None
+    said = "BadDigest: the voters have not handed over to those whom the header names"
+    before = current_voters(chain.state)
+    for since in (0, final.epoch, follower.epoch):
+        assert refusal(follower.copy(), with_voters(chain, VoterSet(before.voters, accounts("Eve"), since))) == said
+    assert refusal(follower.copy(), with_voters(chain, replace(before, since=1))) == said
+    slot = (follower.epoch + 1) * chain.rules.epoch_slots
+    for since in (0, final.epoch, follower.epoch, follower.epoch + 2):
+        named = VoterSet(before.voters, accounts("Eve"), since)
+        assert refusal(follower.copy(), with_voters(chain, named, slot)) == said
+    # It may begin at a checkpoint; then the votes of the past do not show it.
+    follower.follow(with_voters(chain, VoterSet(before.voters, accounts("Eve"), follower.epoch + 1), slot))
+    assert follower.voters.following == accounts("Eve")
+
+
+def test_a_handover_that_is_under_way_does_not_change() -> None:
+    chain = VotingChain()
+    chain.run_epochs(3)
+    chain.step(chain.next_slot(chain.ring), chain.join("Dave"), voters=chain.ring)
+    while not chain.voters[1]:
+        chain.run_epochs(1, voters=[])
+    sets = current_voters(chain.state)
+    follower = followed(chain)
+    follow_all(chain, follower)
+    said = "BadDigest: the voters have not handed over to those whom the header names"
+    slot = (follower.epoch + 1) * chain.rules.epoch_slots
+    for other in (
+        replace(sets, since=0),
+        replace(sets, following=accounts("Eve")),
+        replace(sets, following=accounts("Dave")),
+        replace(sets, following=accounts("Eve"), since=follower.epoch + 1),
+        VoterSet(sets.voters),
+        VoterSet(sets.following, accounts("Eve"), follower.epoch + 1),
+    ):
+        assert refusal(follower.copy(), with_voters(chain, other)) == said
+        assert refusal(follower.copy(), with_voters(chain, other, slot)) == said
 
 
 def test_votes_are_signed_and_enough() -> None:
