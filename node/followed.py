@@ -93,6 +93,11 @@ class FollowedChain:
         """Tell whether the trusted block, if there is one, is among the headers."""
         return self._trusted is None or self.head.number >= self._trusted.number
 
+    def voters_of(self, target: CheckpointId) -> VoterSet | None:
+        """Return who may vote for a checkpoint, None if it is not one of the last ones here."""
+        found = self._checkpoints.get(target.hash)
+        return found.voters if found is not None and found.checkpoint.epoch == target.epoch else None
+
     def checkpoint_since(self, epoch: int) -> Checkpoint | None:
         """Return the first checkpoint of an epoch or a later one."""
         return next((one.checkpoint for one in self._checkpoints.values() if one.checkpoint.epoch >= epoch), None)
@@ -113,6 +118,8 @@ class FollowedChain:
         if trusted is not None and header.number == trusted.number and name != trusted.hash:
             raise InvalidBlock(BlockFault.NOT_TRUSTED, f"block {header.number} is not the trusted one")
         is_proven = trusted is not None and header.number <= trusted.number
+        if any(item.kind is DigestKind.OTHER for item in header.digest):
+            raise InvalidBlock(BlockFault.BAD_DIGEST, "no block but the first has an item of the kind Other")
         claim = read_claim(header) if is_checked or is_proven else self._check_author(header)
         if claim.slot <= self.slot:
             detail = f"slot {claim.slot} does not come after the parent's slot {self.slot}"
@@ -123,15 +130,18 @@ class FollowedChain:
             raise InvalidBlock(BlockFault.BAD_DIGEST, "a checkpoint says what its ring and voters are")
         ring, voters, ranks = self.ring, self.voters, self._ranks
         if changes is not None:
+            self._check_coming(changes, is_checkpoint=is_checkpoint)
             ring, voters, ranks = self._changed(changes)
-            if not ring or sets_digest(ring, voters) != changes.sets:
+            if not ring or _digest(ring, voters) != changes.sets:
                 raise InvalidBlock(BlockFault.BAD_DIGEST, "ring and voters are not what the header says")
         self._count += is_checkpoint
         epoch = epoch_of(claim.slot, self._rules.epoch_slots)
         since = None if is_proven else self._judge(voters, epoch, is_checkpoint=is_checkpoint)
-        for account in ring:
-            if account not in self.ring and account not in self.voters.members:
-                self._seen[account] = self._count
+        if changes is not None and changes.ring_came:
+            known = {*self.ring, *self.voters.members}
+            for applicant in changes.ring_came:
+                if applicant.account not in known:
+                    self._seen[applicant.account] = self._count
         if self._count - self._seen.get(claim.author, 0) < self._rules.lapse_checkpoints:
             self._seen[claim.author] = self._count + 1
         ref = BlockRef(header.number, name)
@@ -160,6 +170,13 @@ class FollowedChain:
         if not is_enough(work_digest(prefix, claim.nonce), self._rules.join_work):
             raise InvalidBlock(BlockFault.BAD_WORK, f"the work for the open slot {claim.slot} is not enough")
         return claim
+
+    def _check_coming(self, changes: Changes, *, is_checkpoint: bool) -> None:
+        """Refuse more new members than may join at once: below the trusted block it is all that bounds a ring."""
+        known = {*self.voters.members} if changes.ring_came else set()
+        count = sum(applicant.account not in known for applicant in changes.ring_came)
+        if count > (self._rules.max_joins(len(self.ring)) if is_checkpoint else 0):
+            raise InvalidBlock(BlockFault.BAD_DIGEST, f"{count} new members are more than may join at once")
 
     def _changed(self, changes: Changes) -> tuple[tuple[AccountId, ...], VoterSet, dict[AccountId, bytes]]:
         """Return ring, voters and ranks after the changes that a header names."""
@@ -262,6 +279,41 @@ class FollowedChain:
         return True
 
 
+class Ballots:
+    """Of the votes that a peer gives, those that may show something about a chain: each once, the rest is dropped."""
+
+    def __init__(self, chain: FollowedChain) -> None:
+        """Take the chain; it stays as it is meanwhile."""
+        self._chain = chain
+        self._members: dict[CheckpointId, frozenset[AccountId]] = {}
+        self._kept: dict[CheckpointId, dict[tuple[CheckpointId, AccountId], Vote]] = {}
+
+    def add(self, votes: Iterable[Vote]) -> None:
+        """Keep what is of use.
+
+        Raises:
+            BadVotes: a checkpoint has more votes than any honest chain holds, which is one of each voter.
+        """
+        for vote in votes:
+            target = vote.target
+            members = self._members.get(target)
+            if members is None:
+                voters = self._chain.voters_of(target)
+                if voters is None:
+                    continue
+                members = self._members[target] = frozenset(voters.members)
+            if vote.voter not in members:
+                continue
+            kept = self._kept.setdefault(target, {})
+            kept[vote.source, vote.voter] = vote
+            if len(kept) > 2 * len(members):
+                raise BadVotes(f"the checkpoint of epoch {target.epoch} has more votes than voters")
+
+    def votes(self) -> list[Vote]:
+        """Return the votes that are kept."""
+        return [vote for kept in self._kept.values() for vote in kept.values()]
+
+
 def _changes(header: Header) -> Changes | None:
     """Read how a header says that ring and voters change; raises InvalidBlock."""
     items = [item for item in header.digest if item.kind is DigestKind.CONSENSUS]
@@ -278,6 +330,14 @@ def _changes(header: Header) -> Changes | None:
 def _stays(before: set[AccountId], after: set[AccountId], leaked: set[AccountId]) -> bool:
     """Tell whether a set is what it was, but for some who have leaked; it must not be empty."""
     return bool(after) and after <= before and before - after <= leaked
+
+
+def _digest(ring: tuple[AccountId, ...], voters: VoterSet) -> Hash:
+    """Return the digest of ring and voters; raises InvalidBlock if they are more than there may be."""
+    try:
+        return sets_digest(ring, voters)
+    except ScaleError as error:
+        raise InvalidBlock(BlockFault.BAD_DIGEST, f"ring and voters: {error}") from None
 
 
 def _updated(
