@@ -32,6 +32,8 @@ from runtime.scale import ScaleError
 from runtime.work import RANK_LENGTH, is_enough, open_prefix, work_digest
 
 _CHECKPOINTS_KEPT: Final = 4_096
+_SEEN_MORE: Final = 64
+"""Accounts that take no part any more, beyond as many as do, of whom it is still known when they were seen."""
 
 
 class BadVotes(ValueError):
@@ -144,6 +146,12 @@ class FollowedChain:
                     self._seen[applicant.account] = self._count
         if self._count - self._seen.get(claim.author, 0) < self._rules.lapse_checkpoints:
             self._seen[claim.author] = self._count + 1
+        if (
+            is_checkpoint
+            and len(self._seen) > 2 * (len(ring) + len(voters.voters) + len(voters.following)) + _SEEN_MORE
+        ):
+            taking_part = {*ring, *voters.members}
+            self._seen = {account: count for account, count in self._seen.items() if account in taking_part}
         ref = BlockRef(header.number, name)
         self.ring, self.voters, self._ranks = ring, voters, ranks
         self.head, self.slot = ref, claim.slot

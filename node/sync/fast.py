@@ -34,6 +34,7 @@ from node.sync.messages import (
     StateAnswer,
     StateRequest,
 )
+from node.sync.pace import Pace, PeerFails, PeerLies, SourcePeer
 from p2p.network import Misbehaviour, Network, NetworkError, PeerId, PeerInfo, Refuse, Refused, Topic, Verdict
 from pallets.finality.votes import Checkpoint
 from runtime.header import Header
@@ -44,9 +45,6 @@ from storage.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
-_PAUSE: Final = 2.0
-"""Seconds after which a peer is asked again that has failed; each failure doubles them."""
-_LONGEST_PAUSE: Final = 300.0
 _WAITING: Final = 10.0
 """Seconds between two lines of the log while there is nobody to ask."""
 _PROGRESS: Final = 5.0
@@ -56,49 +54,9 @@ _BYTES_HELD: Final = 1 << 24
 """As many bytes of them, too."""
 _AT_ONCE: Final = 32
 """Headers that are followed at once in a thread, which cannot be interrupted."""
-_WINDOW: Final = 30.0
-_LEAST: Final = 256
-"""Headers, keys, KiB of values or blocks of votes that a peer has to give in so many seconds, if another is ready."""
 _VOTE_RANGES: Final = 8
 """Stretches of blocks that are searched for votes, the last one first."""
 _FIRST_STRETCH: Final = 32
-
-
-class _PeerFails(Exception):
-    """This peer leads nowhere now; it is not to blame."""
-
-
-class _PeerLies(Exception):
-    """This peer has given what no honest one gives."""
-
-    def __init__(self, misbehaviour: Misbehaviour, detail: str) -> None:
-        super().__init__(detail)
-        self.misbehaviour = misbehaviour
-
-
-class _Peer:
-    """How fetching from one peer went."""
-
-    def __init__(self) -> None:
-        self.failures = 0
-        self.not_before = float("-inf")
-
-
-class _Pace:
-    """What a peer has given in the current window of time."""
-
-    def __init__(self, now: float) -> None:
-        self._since = now
-        self._count = 0
-
-    def is_too_slow(self, now: float, count: int) -> bool:
-        """Count more; tell whether a window is over in which there was too little."""
-        self._count += count
-        if now - self._since < _WINDOW:
-            return False
-        is_slow = self._count < _LEAST
-        self._since, self._count = now, 0
-        return is_slow
 
 
 class FastSync:
@@ -124,12 +82,12 @@ class FastSync:
         self._executor = executor
         self._trusted = trusted
         self._chain = FollowedChain(spec, genesis, trusted)
-        self._peers: dict[PeerId, _Peer] = {}
+        self._peers: dict[PeerId, SourcePeer] = {}
         self._came = trio.Event()
         self._marks: dict[int, Hash] = {}
         """Blocks that lead to the trusted one, which is among them, by number; none before a peer has shown them."""
         self._strangers: set[PeerId] = set()
-        self._pace = _Pace(float("-inf"))
+        self._pace = Pace(float("-inf"))
         self._told_at = float("-inf")
 
     async def run(self, network: Network, pruning: int | None) -> BlockRef:
@@ -149,14 +107,14 @@ class FastSync:
             peer = await self._next_peer()
             try:
                 body = await self._from(network, peer)
-            except _PeerLies as error:
+            except PeerLies as error:
                 log.warning("%s gives what cannot be true: %s", peer, error)
                 network.report(peer, error.misbehaviour, str(error))
                 self._fail(peer)
             except MessageError as error:
                 network.report(peer, Misbehaviour.BAD_RESPONSE, str(error))
                 self._fail(peer)
-            except (_PeerFails, NetworkError) as error:
+            except (PeerFails, NetworkError) as error:
                 log.debug("fetching from %s failed: %s", peer, error)
                 self._fail(peer)
             else:
@@ -210,8 +168,7 @@ class FastSync:
     def _fail(self, name: PeerId) -> None:
         peer = self._peers.get(name)
         if peer is not None:
-            peer.not_before = trio.current_time() + min(_LONGEST_PAUSE, _PAUSE * 2.0 ** min(peer.failures, 16))
-            peer.failures += 1
+            peer.fail(trio.current_time())
 
     def _tell(self, text: str, *arguments: object) -> None:
         now = trio.current_time()
@@ -225,7 +182,7 @@ class FastSync:
         """Go on with a peer up to the end; return the body of the block whose state is here by then."""
         snapshot = self._snapshot
         ask = Asker(network, peer)
-        self._pace = _Pace(trio.current_time())
+        self._pace = Pace(trio.current_time())
         if snapshot.target is not None:
             try:
                 await self._state(ask)
@@ -235,7 +192,7 @@ class FastSync:
         chain, headers = await self._headers(ask)
         target = await self._target(ask, chain)
         if target == snapshot.target:
-            raise _PeerFails("the peer has not got the state of the block that it holds for final")
+            raise PeerFails("the peer has not got the state of the block that it holds for final")
         await self._store([header for header in headers if header.number <= target.number])
         await self._executor.on_chain(snapshot.aim_at, target)
         log.info("fetching the state of block %d %s", target.number, to_hex(target.hash)[:10])
@@ -243,11 +200,11 @@ class FastSync:
         return await ask.body(snapshot.target_header)
 
     def _moved(self, ask: Asker, count: int) -> None:
-        """Note what a peer has given; raises _PeerFails if it is too little for the time, and another one is ready."""
+        """Note what a peer has given; raises PeerFails if it is too little for the time, and another one is ready."""
         now = trio.current_time()
         others = any(name != ask.peer and peer.not_before <= now for name, peer in self._peers.items())
         if self._pace.is_too_slow(now, count) and others:
-            raise _PeerFails("the peer is slow")
+            raise PeerFails("the peer is slow")
 
     # Headers.
 
@@ -264,7 +221,7 @@ class FastSync:
                 count = sure - self._chain.head.number
             elif len(fresh) > 2 * _HEADERS_HELD or size > 2 * _BYTES_HELD:
                 if not chain.is_trusted:
-                    raise _PeerLies(Misbehaviour.BAD_BLOCK, "headers that do not lead to the trusted block")
+                    raise PeerLies(Misbehaviour.BAD_BLOCK, "headers that do not lead to the trusted block")
                 count = len(fresh) // 2
             else:
                 continue
@@ -290,9 +247,9 @@ class FastSync:
                 if chain.handover is not None:
                     await self._show(ask, chain)
         except InvalidBlock as error:
-            raise _PeerLies(Misbehaviour.BAD_BLOCK, f"behind block {chain.head.number}: {error}") from None
+            raise PeerLies(Misbehaviour.BAD_BLOCK, f"behind block {chain.head.number}: {error}") from None
         if chain.slot > slot_at(self._clock(), self._spec.slot_duration) + MAX_SLOTS_AHEAD:
-            raise _PeerFails(f"block {chain.head.number} is far ahead of this machine's clock: is the clock right?")
+            raise PeerFails(f"block {chain.head.number} is far ahead of this machine's clock: is the clock right?")
         if headers:
             self._strangers.discard(ask.peer)
             self._moved(ask, len(headers))
@@ -311,7 +268,7 @@ class FastSync:
         while chain.head.number < trusted.number:
             headers = await self._more(ask, chain, trusted.number)
             if not headers:
-                raise _PeerFails("the peer has not got the trusted block yet")
+                raise PeerFails("the peer has not got the trusted block yet")
             size += _size(headers)
             if chain.head.number == trusted.number or chain.head.number - since >= MAX_HEADERS or size >= _BYTES_HELD:
                 marks[chain.head.number] = chain.head.hash
@@ -325,7 +282,7 @@ class FastSync:
             mark = self._marks.get(header.number)
             if mark is not None:
                 if mark != header.hash():
-                    raise _PeerLies(Misbehaviour.BAD_BLOCK, f"block {header.number} does not lead to the trusted one")
+                    raise PeerLies(Misbehaviour.BAD_BLOCK, f"block {header.number} does not lead to the trusted one")
                 sure = header.number
         return sure
 
@@ -360,7 +317,7 @@ class FastSync:
         try:
             await self._executor.aside(chain.show, ballots.votes())
         except BadVotes as error:
-            raise _PeerLies(Misbehaviour.BAD_BLOCK, str(error)) from None
+            raise PeerLies(Misbehaviour.BAD_BLOCK, str(error)) from None
 
     async def _votes(self, ask: Asker, ballots: Ballots, first: BlockNumber, last: BlockNumber) -> BlockNumber:
         """Ask for the votes in some blocks; return the first block that is left."""
@@ -368,7 +325,7 @@ class FastSync:
         try:
             ballots.add(answer.votes)
         except BadVotes as error:
-            raise _PeerLies(Misbehaviour.BAD_BLOCK, str(error)) from None
+            raise PeerLies(Misbehaviour.BAD_BLOCK, str(error)) from None
         self._moved(ask, answer.last - first + 1)
         return BlockNumber(answer.last + 1)
 
@@ -376,7 +333,7 @@ class FastSync:
         """Find the latest block that is final, by votes or because it is trusted."""
         trusted = self._trusted
         if not chain.is_trusted:
-            raise _PeerFails("the peer has not got the trusted block yet")
+            raise PeerFails("the peer has not got the trusted block yet")
         now = slot_at(self._clock(), self._spec.slot_duration)
         if chain.trusted_slot is not None and now - chain.trusted_slot > half_leak(self._spec):
             log.warning(
@@ -386,7 +343,7 @@ class FastSync:
         if trusted is not None and (final is None or final.number <= trusted.number):
             return trusted
         if final is None or not final.number:
-            raise _PeerFails("nothing is final yet")
+            raise PeerFails("nothing is final yet")
         return BlockRef(final.number, final.hash)
 
     async def _final(self, ask: Asker, chain: FollowedChain) -> Checkpoint | None:
@@ -407,7 +364,7 @@ class FastSync:
             try:
                 final = await self._executor.aside(chain.final_by, ballots.votes())
             except BadVotes as error:
-                raise _PeerLies(Misbehaviour.BAD_BLOCK, str(error)) from None
+                raise PeerLies(Misbehaviour.BAD_BLOCK, str(error)) from None
             if final is not None:
                 return final
             last = BlockNumber(first - 1)
@@ -430,7 +387,7 @@ class FastSync:
                     answer = await ask.state(StateRequest(header.hash(), after))
                     last = answer.pairs[-1][0] if answer.pairs else b""
                     if not answer.is_last and (not answer.pairs or (after is not None and last <= after)):
-                        raise _PeerLies(Misbehaviour.BAD_RESPONSE, "a range of the state that leads nowhere")
+                        raise PeerLies(Misbehaviour.BAD_RESPONSE, "a range of the state that leads nowhere")
                     await given.send(answer)
                     if answer.is_last:
                         return
@@ -446,7 +403,7 @@ class FastSync:
                     self._strangers.clear()
                     self._moved(ask, sum(1 + len(value) // 1_024 for _, value in answer.pairs))
                     self._tell("fast sync: %d keys of the state of block %d", count, header.number)
-        except* (_PeerLies, _PeerFails, NetworkError, MessageError) as group:
+        except* (PeerLies, PeerFails, NetworkError, MessageError) as group:
             failure = first_error(group)
         if failure is not None:
             raise failure
@@ -464,7 +421,7 @@ class FastSync:
             Handshake.decode(their_handshake)
         except MessageError as error:
             raise Refuse(str(error)) from None
-        self._peers[peer.peer_id] = _Peer()
+        self._peers[peer.peer_id] = SourcePeer()
         self._came.set()
 
     def on_peer_gone(self, peer: PeerId) -> None:
@@ -498,5 +455,5 @@ def _store_range(snapshot: Snapshot, root: Hash, answer: StateAnswer) -> None:
     try:
         verify_range(root, answer.proof, answer.pairs, snapshot.after, StateVersion.V1, is_last=answer.is_last)
     except ProofError as error:
-        raise _PeerLies(Misbehaviour.BAD_BLOCK, f"a part of the state: {error}") from None
+        raise PeerLies(Misbehaviour.BAD_BLOCK, f"a part of the state: {error}") from None
     snapshot.put(answer.pairs, is_last=answer.is_last)

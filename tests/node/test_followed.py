@@ -282,6 +282,19 @@ def changed(chain: VotingChain, follower: FollowedChain, **fields: object) -> He
     return Header(follower.head.hash, BlockNumber(follower.head.number + 1), ZERO_HASH, ZERO_HASH, items)
 
 
+def test_who_takes_no_part_is_forgotten() -> None:
+    """Below the trusted block anybody may be the author."""
+    chain = VotingChain()
+    chain.run_epochs(1)
+    follower = followed(chain, BlockRef(BlockNumber(1_000), ZERO_HASH))
+    for account in many(200):
+        header = changed(chain, follower, sets=sets_digest(follower.ring, follower.voters))
+        author = replace(header.digest[1], payload=account)
+        follower.follow(replace(header, digest=(header.digest[0], author, *header.digest[2:])))
+    assert len(follower._seen) < 100
+    assert {*follower.ring} <= follower._seen.keys()
+
+
 def many(count: int) -> tuple[AccountId, ...]:
     return tuple(AccountId(number.to_bytes(32, "big")) for number in range(count))
 
