@@ -32,6 +32,8 @@ from runtime.scale import ScaleError
 from runtime.work import RANK_LENGTH, is_enough, open_prefix, work_digest
 
 _CHECKPOINTS_KEPT: Final = 4_096
+_SEEN_MORE: Final = 64
+"""Accounts that take no part any more, beyond as many as do, of whom it is still known when they were seen."""
 
 
 class BadVotes(ValueError):
@@ -93,6 +95,11 @@ class FollowedChain:
         """Tell whether the trusted block, if there is one, is among the headers."""
         return self._trusted is None or self.head.number >= self._trusted.number
 
+    def voters_of(self, target: CheckpointId) -> VoterSet | None:
+        """Return who may vote for a checkpoint, None if it is not one of the last ones here."""
+        found = self._checkpoints.get(target.hash)
+        return found.voters if found is not None and found.checkpoint.epoch == target.epoch else None
+
     def checkpoint_since(self, epoch: int) -> Checkpoint | None:
         """Return the first checkpoint of an epoch or a later one."""
         return next((one.checkpoint for one in self._checkpoints.values() if one.checkpoint.epoch >= epoch), None)
@@ -113,6 +120,8 @@ class FollowedChain:
         if trusted is not None and header.number == trusted.number and name != trusted.hash:
             raise InvalidBlock(BlockFault.NOT_TRUSTED, f"block {header.number} is not the trusted one")
         is_proven = trusted is not None and header.number <= trusted.number
+        if any(item.kind is DigestKind.OTHER for item in header.digest):
+            raise InvalidBlock(BlockFault.BAD_DIGEST, "no block but the first has an item of the kind Other")
         claim = read_claim(header) if is_checked or is_proven else self._check_author(header)
         if claim.slot <= self.slot:
             detail = f"slot {claim.slot} does not come after the parent's slot {self.slot}"
@@ -123,16 +132,26 @@ class FollowedChain:
             raise InvalidBlock(BlockFault.BAD_DIGEST, "a checkpoint says what its ring and voters are")
         ring, voters, ranks = self.ring, self.voters, self._ranks
         if changes is not None:
+            self._check_coming(changes, is_checkpoint=is_checkpoint)
             ring, voters, ranks = self._changed(changes)
-            if not ring or sets_digest(ring, voters) != changes.sets:
+            if not ring or _digest(ring, voters) != changes.sets:
                 raise InvalidBlock(BlockFault.BAD_DIGEST, "ring and voters are not what the header says")
         self._count += is_checkpoint
-        since = None if is_proven else self._judge(voters, is_checkpoint=is_checkpoint)
-        for account in ring:
-            if account not in self.ring and account not in self.voters.members:
-                self._seen[account] = self._count
+        epoch = epoch_of(claim.slot, self._rules.epoch_slots)
+        since = None if is_proven else self._judge(voters, epoch, is_checkpoint=is_checkpoint)
+        if changes is not None and changes.ring_came:
+            known = {*self.ring, *self.voters.members}
+            for applicant in changes.ring_came:
+                if applicant.account not in known:
+                    self._seen[applicant.account] = self._count
         if self._count - self._seen.get(claim.author, 0) < self._rules.lapse_checkpoints:
             self._seen[claim.author] = self._count + 1
+        if (
+            is_checkpoint
+            and len(self._seen) > 2 * (len(ring) + len(voters.voters) + len(voters.following)) + _SEEN_MORE
+        ):
+            taking_part = {*ring, *voters.members}
+            self._seen = {account: count for account, count in self._seen.items() if account in taking_part}
         ref = BlockRef(header.number, name)
         self.ring, self.voters, self._ranks = ring, voters, ranks
         self.head, self.slot = ref, claim.slot
@@ -160,6 +179,13 @@ class FollowedChain:
             raise InvalidBlock(BlockFault.BAD_WORK, f"the work for the open slot {claim.slot} is not enough")
         return claim
 
+    def _check_coming(self, changes: Changes, *, is_checkpoint: bool) -> None:
+        """Refuse more new members than may join at once: below the trusted block it is all that bounds a ring."""
+        known = {*self.voters.members} if changes.ring_came else set()
+        count = sum(applicant.account not in known for applicant in changes.ring_came)
+        if count > (self._rules.max_joins(len(self.ring)) if is_checkpoint else 0):
+            raise InvalidBlock(BlockFault.BAD_DIGEST, f"{count} new members are more than may join at once")
+
     def _changed(self, changes: Changes) -> tuple[tuple[AccountId, ...], VoterSet, dict[AccountId, bytes]]:
         """Return ring, voters and ranks after the changes that a header names."""
         ranks = self._ranks | {applicant.account: applicant.rank for applicant in changes.ring_came}
@@ -172,24 +198,37 @@ class FollowedChain:
         )
         return ring, voters, {account: ranks[account] for account in ring}
 
-    def _judge(self, after: VoterSet, *, is_checkpoint: bool) -> int | None:
+    def _judge(self, after: VoterSet, epoch: int, *, is_checkpoint: bool) -> int | None:
         """Tell whether a set of voters may follow the one of now; the epoch since which it was handed over, if it was.
+
+        A checkpoint lets go of those who have leaked, then may begin a handover. Where no voter stays, the next set
+        takes over without votes.
 
         Raises:
             InvalidBlock: it may not.
         """
         before = self.voters
-        if after.voters == before.voters:
+        if after == before:
             return None
         leaked: set[AccountId] = set()
         if is_checkpoint:
             limit = self._count - self._rules.leak_checkpoints
             leaked = {account for account in before.members if self._seen.get(account, 0) <= limit}
         voters, following, now = set(before.voters), set(before.following), set(after.voters)
-        if voters <= leaked or (now and now <= voters and voters - now <= leaked):
+        is_idle = not after.following and not after.since
+        begins = is_checkpoint and bool(after.following) and after.since == epoch
+        if _stays(voters, now, leaked):
+            if after.since == before.since and _stays(following, set(after.following), leaked):
+                return None
+            if following <= leaked and (is_idle or begins):
+                return None
+        if _stays(following, now, leaked):
+            if voters <= leaked and (is_idle or begins):
+                return None
+            if is_idle:
+                return before.since
+        if voters <= leaked and following <= leaked and now and is_idle:
             return None
-        if following and now and now <= following and following - now <= leaked and not after.following:
-            return before.since
         raise InvalidBlock(BlockFault.BAD_DIGEST, "the voters have not handed over to those whom the header names")
 
     # Votes.
@@ -199,7 +238,11 @@ class FollowedChain:
         handover = self.handover
         assert handover is not None, "a handover is waited for"
         final = self.final_by(votes)
-        if final is None or not (final.epoch >= handover.since and final.number < handover.by.number):
+        if final is None or not (
+            final.epoch >= handover.since
+            and final.number < handover.by.number
+            and {*self.voters.voters} <= {*self._checkpoints[final.hash].voters.following}
+        ):
             raise BadVotes(f"the votes do not show that the voters of block {handover.by.number} were handed over to")
         self.handover = None
 
@@ -244,6 +287,41 @@ class FollowedChain:
         return True
 
 
+class Ballots:
+    """Of the votes that a peer gives, those that may show something about a chain: each once, the rest is dropped."""
+
+    def __init__(self, chain: FollowedChain) -> None:
+        """Take the chain; it stays as it is meanwhile."""
+        self._chain = chain
+        self._members: dict[CheckpointId, frozenset[AccountId]] = {}
+        self._kept: dict[CheckpointId, dict[tuple[CheckpointId, AccountId], Vote]] = {}
+
+    def add(self, votes: Iterable[Vote]) -> None:
+        """Keep what is of use.
+
+        Raises:
+            BadVotes: a checkpoint has more votes than any honest chain holds, which is one of each voter.
+        """
+        for vote in votes:
+            target = vote.target
+            members = self._members.get(target)
+            if members is None:
+                voters = self._chain.voters_of(target)
+                if voters is None:
+                    continue
+                members = self._members[target] = frozenset(voters.members)
+            if vote.voter not in members:
+                continue
+            kept = self._kept.setdefault(target, {})
+            kept[vote.source, vote.voter] = vote
+            if len(kept) > 2 * len(members):
+                raise BadVotes(f"the checkpoint of epoch {target.epoch} has more votes than voters")
+
+    def votes(self) -> list[Vote]:
+        """Return the votes that are kept."""
+        return [vote for kept in self._kept.values() for vote in kept.values()]
+
+
 def _changes(header: Header) -> Changes | None:
     """Read how a header says that ring and voters change; raises InvalidBlock."""
     items = [item for item in header.digest if item.kind is DigestKind.CONSENSUS]
@@ -255,6 +333,19 @@ def _changes(header: Header) -> Changes | None:
         return CHANGES.decode(items[0].payload)
     except ScaleError as error:
         raise InvalidBlock(BlockFault.BAD_DIGEST, f"the changes of ring and voters: {error}") from None
+
+
+def _stays(before: set[AccountId], after: set[AccountId], leaked: set[AccountId]) -> bool:
+    """Tell whether a set is what it was, but for some who have leaked; it must not be empty."""
+    return bool(after) and after <= before and before - after <= leaked
+
+
+def _digest(ring: tuple[AccountId, ...], voters: VoterSet) -> Hash:
+    """Return the digest of ring and voters; raises InvalidBlock if they are more than there may be."""
+    try:
+        return sets_digest(ring, voters)
+    except ScaleError as error:
+        raise InvalidBlock(BlockFault.BAD_DIGEST, f"ring and voters: {error}") from None
 
 
 def _updated(

@@ -6,6 +6,7 @@ is one batch too: before it the database is on its way, after it an ordinary one
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -33,7 +34,15 @@ def is_snapshot(store: KeyValueStore) -> bool:
 
 
 def discard_snapshot(store: KeyValueStore) -> None:
-    """Empty a store that holds an unfinished snapshot; the record goes last, so that this can be cut short."""
+    """Empty a store that holds an unfinished snapshot.
+
+    The record goes last and tells of nothing by then, so that this can be cut short.
+    """
+    data = store.get(SNAPSHOT)
+    if data is not None:
+        # A record that cannot be read says nothing that could mislead.
+        with suppress(StorageError):
+            store.write([(SNAPSHOT, Progress(Progress.decode(data).genesis).encode())], sync=True)
     for writes in _batches([key for key, _ in store.items(b"") if key != SNAPSHOT]):
         store.write(writes, sync=False)
     store.write([(SNAPSHOT, None)], sync=True)
@@ -74,8 +83,13 @@ class Snapshot:
         if not is_empty(store):
             raise StorageError(Reason.CORRUPT, "the database holds something: a snapshot begins in an empty one")
         snapshot = Snapshot(store, genesis, Progress(name))
-        snapshot._write([*block_writes(Block(genesis, ()), name), (number_key(BlockNumber(0)), name)], Progress(name))
+        snapshot._begin()
         return snapshot
+
+    def _begin(self) -> None:
+        name = self._progress.genesis
+        writes = [*block_writes(Block(self._genesis, ()), name), (number_key(BlockNumber(0)), name)]
+        self._write(writes, Progress(name))
 
     def _write(self, writes: list[Write], progress: Progress) -> None:
         self._store.write([*writes, (SNAPSHOT, progress.encode())], sync=False)
@@ -112,7 +126,7 @@ class Snapshot:
 
     def start_over(self) -> None:
         """Forget everything but block 0."""
-        self._write([], Progress(self._progress.genesis))
+        self._begin()
         keep = {SNAPSHOT, header_key(self._progress.genesis), body_key(self._progress.genesis)}
         keep.add(number_key(BlockNumber(0)))
         for writes in _batches([key for key, _ in self._store.items(b"") if key not in keep]):
@@ -144,13 +158,14 @@ class Snapshot:
         """Tell whether all of the state is here."""
         return self._progress.has_state
 
-    def aim_at(self, target: BlockRef) -> None:
-        """Settle the block, one of the headers; what there is of the state of another one goes."""
+    def aim_at(self, target: BlockRef | None) -> None:
+        """Settle the block, one of the headers, or none; what there is of the state of another one goes."""
         # With no range noted, whatever may lie in the column is none of this state's.
         self._write([], replace(self._progress, target=None, after=None, has_state=False))
         for writes in _batches([key for key, _ in self._store.items(STATE)]):
             self._store.write(writes, sync=False)
-        self._write([], replace(self._progress, target=target))
+        if target is not None:
+            self._write([], replace(self._progress, target=target))
 
     def put(self, pairs: Sequence[tuple[bytes, bytes]], *, is_last: bool) -> None:
         """Keep the next range of the state, which has been checked."""

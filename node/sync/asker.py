@@ -18,12 +18,18 @@ from node.sync.messages import (
     decode_extrinsics,
     decode_headers,
 )
-from p2p.network import Network, PeerId
+from p2p.network import Network, PeerId, Refused
 from runtime.header import Header
 from runtime.primitives import BlockNumber, Hash
 from runtime.trie import ordered_root
 
 _DEADLINE: Final = 20.0
+_UNKNOWN: Final = "no block of the locator is on the best chain"
+
+
+def is_unknown(refusal: Refused) -> bool:
+    """Tell whether a peer refuses headers since it has not got the block they are to follow, not for being busy."""
+    return _UNKNOWN in str(refusal)
 
 
 class Asker:
@@ -32,10 +38,10 @@ class Asker:
     def __init__(self, network: Network, peer: PeerId) -> None:
         """Take the peer to ask."""
         self._network = network
-        self._peer = peer
+        self.peer = peer
 
     async def _ask(self, kind: int, payload: bytes) -> bytes:
-        return await self._network.request(self._peer, kind, payload, deadline=_DEADLINE)
+        return await self._network.request(self.peer, kind, payload, deadline=_DEADLINE)
 
     async def headers(self, behind: Hash) -> list[Header]:
         """Ask for the headers behind a block of the peer's best chain."""

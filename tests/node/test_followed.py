@@ -1,13 +1,13 @@
 """A chain followed by headers: what the state says of ring and voters, headers say as well; lies are found out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from random import Random
 
 import pytest
 
 from node.chain_spec import ChainSpec, load_spec
-from node.followed import BadVotes, FollowedChain, Handover
+from node.followed import BadVotes, Ballots, FollowedChain, Handover
 from node.ring import claim_digest, turn_of
 from pallets.finality.calls import CAST_VOTES
 from pallets.finality.digest import CHANGES, Changes, sets_digest
@@ -15,11 +15,13 @@ from pallets.finality.storage import FINALIZED, VoterSet
 from pallets.finality.voters import current_voters
 from pallets.finality.votes import Vote
 from pallets.producers.claim import RING_ENGINE
-from pallets.producers.storage import RING
+from pallets.producers.config import MAX_RING
+from pallets.producers.storage import RING, Applicant
 from runtime.extrinsic import Extrinsic
 from runtime.header import Block, DigestItem, DigestKind, Header
 from runtime.interface.errors import InvalidBlock, InvalidTransaction
-from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef, Hash, Slot
+from runtime.primitives import ZERO_HASH, AccountId, BlockNumber, BlockRef, Hash, Slot
+from runtime.work import RANK_LENGTH
 from tests.support.ring_chain import BY_ACCOUNT, DURATION
 from tests.support.small_chain import PAIRS
 from tests.support.voting_chain import VotingChain, accounts
@@ -159,7 +161,7 @@ def test_any_history(seed: int) -> None:
     same(chain, follower)
 
 
-def with_voters(chain: VotingChain, voters: VoterSet) -> Header:
+def with_voters(chain: VotingChain, voters: VoterSet, slot: int = 0) -> Header:
     """A header on the head, by whoever has the turn, that names these voters."""
     header = chain.blocks[-1].header
     ring = RING.get(chain.state)
@@ -174,7 +176,7 @@ def with_voters(chain: VotingChain, voters: VoterSet) -> Header:
         since=voters.since,
         sets=sets_digest(ring, voters),
     )
-    slot = Slot(chain.slot + 1)
+    slot = Slot(slot or chain.slot + 1)
     author = BY_ACCOUNT[turn_of(ring, slot)]
     item = DigestItem(DigestKind.CONSENSUS, RING_ENGINE, CHANGES.encode(changes))
     made = Header(
@@ -220,6 +222,148 @@ def test_a_handover_has_to_be_shown() -> None:
     with pytest.raises(BadVotes, match=said):
         follower.show(votes_in(chain, chain.blocks))
     assert follower.handover is not None
+
+
+def test_nobody_names_the_next_voters_out_of_turn() -> None:
+    """Votes of the past say nothing of a handover that begins later, whatever its header says."""
+    chain = VotingChain()
+    chain.run_epochs(5)
+    follower = followed(chain)
+    follow_all(chain, follower)
+    final = follower.final_by(votes_in(chain, chain.blocks))
+    assert final is not None
+    said = "BadDigest: the voters have not handed over to those whom the header names"
+    before = current_voters(chain.state)
+    for since in (0, final.epoch, follower.epoch):
+        assert refusal(follower.copy(), with_voters(chain, VoterSet(before.voters, accounts("Eve"), since))) == said
+    assert refusal(follower.copy(), with_voters(chain, replace(before, since=1))) == said
+    slot = (follower.epoch + 1) * chain.rules.epoch_slots
+    for since in (0, final.epoch, follower.epoch, follower.epoch + 2):
+        named = VoterSet(before.voters, accounts("Eve"), since)
+        assert refusal(follower.copy(), with_voters(chain, named, slot)) == said
+    # It may begin at a checkpoint; then the votes of the past do not show it.
+    follower.follow(with_voters(chain, VoterSet(before.voters, accounts("Eve"), follower.epoch + 1), slot))
+    assert follower.voters.following == accounts("Eve")
+
+
+def test_a_handover_that_is_under_way_does_not_change() -> None:
+    chain = VotingChain()
+    chain.run_epochs(3)
+    chain.step(chain.next_slot(chain.ring), chain.join("Dave"), voters=chain.ring)
+    while not chain.voters[1]:
+        chain.run_epochs(1, voters=[])
+    sets = current_voters(chain.state)
+    follower = followed(chain)
+    follow_all(chain, follower)
+    said = "BadDigest: the voters have not handed over to those whom the header names"
+    slot = (follower.epoch + 1) * chain.rules.epoch_slots
+    for other in (
+        replace(sets, since=0),
+        replace(sets, following=accounts("Eve")),
+        replace(sets, following=accounts("Dave")),
+        replace(sets, following=accounts("Eve"), since=follower.epoch + 1),
+        VoterSet(sets.voters),
+        VoterSet(sets.following, accounts("Eve"), follower.epoch + 1),
+    ):
+        assert refusal(follower.copy(), with_voters(chain, other)) == said
+        assert refusal(follower.copy(), with_voters(chain, other, slot)) == said
+
+
+def changed(chain: VotingChain, follower: FollowedChain, **fields: object) -> Header:
+    """An unsealed header of a checkpoint, for below a trusted block, with these changes."""
+    nothing = Changes((), (), (), (), (), (), 0, Hash(ZERO_HASH))
+    changes = replace(nothing, **fields)  # type: ignore[arg-type]
+    slot = Slot((follower.epoch + 1) * chain.rules.epoch_slots)
+    items = (
+        *claim_digest(slot, accounts("Eve")[0]),
+        DigestItem(DigestKind.CONSENSUS, RING_ENGINE, CHANGES.encode(changes)),
+        DigestItem(DigestKind.SEAL, RING_ENGINE, bytes(64)),
+    )
+    return Header(follower.head.hash, BlockNumber(follower.head.number + 1), ZERO_HASH, ZERO_HASH, items)
+
+
+def test_who_takes_no_part_is_forgotten() -> None:
+    """Below the trusted block anybody may be the author."""
+    chain = VotingChain()
+    chain.run_epochs(1)
+    follower = followed(chain, BlockRef(BlockNumber(1_000), ZERO_HASH))
+    for account in many(200):
+        header = changed(chain, follower, sets=sets_digest(follower.ring, follower.voters))
+        author = replace(header.digest[1], payload=account)
+        follower.follow(replace(header, digest=(header.digest[0], author, *header.digest[2:])))
+    assert len(follower._seen) < 100
+    assert {*follower.ring} <= follower._seen.keys()
+
+
+def many(count: int) -> tuple[AccountId, ...]:
+    return tuple(AccountId(number.to_bytes(32, "big")) for number in range(count))
+
+
+def test_sets_that_are_too_large_break_a_rule() -> None:
+    chain = VotingChain()
+    chain.run_epochs(1)
+    follower = followed(chain, BlockRef(BlockNumber(1_000), ZERO_HASH))
+    follower.voters = replace(follower.voters, following=many(2 * MAX_RING))
+    header = changed(chain, follower, following_came=accounts("Eve"))
+    assert refusal(follower, header).startswith("BadDigest: ring and voters: ")
+
+
+def test_a_ring_grows_no_faster_than_members_join() -> None:
+    chain = VotingChain()
+    chain.run_epochs(1)
+    follower = followed(chain, BlockRef(BlockNumber(1_000), ZERO_HASH))
+    came = tuple(Applicant(account, bytes(RANK_LENGTH)) for account in many(2))
+    header = changed(chain, follower, ring_came=came)
+    assert refusal(follower, header) == "BadDigest: 2 new members are more than may join at once"
+
+
+def test_headers_carry_nothing_but_what_they_need() -> None:
+    chain = VotingChain()
+    chain.run_epochs(1)
+    follower = followed(chain, BlockRef(BlockNumber(1_000), ZERO_HASH))
+    header = changed(chain, follower)
+    fat = replace(header, digest=(DigestItem(DigestKind.OTHER, b"", bytes(65_536)), *header.digest))
+    assert refusal(follower, fat) == "BadDigest: no block but the first has an item of the kind Other"
+
+
+def test_a_header_without_changes_does_not_look_at_the_ring() -> None:
+    """Else each of many headers would cost as much as there are members, or their square."""
+
+    class Unseen(tuple[AccountId, ...]):
+        __slots__ = ()
+
+        def __iter__(self) -> Iterator[AccountId]:
+            raise AssertionError("the ring was gone through")
+
+        def __contains__(self, _account: object) -> bool:
+            raise AssertionError("the ring was searched")
+
+    chain = VotingChain()
+    chain.run_epochs(1)
+    follower = followed(chain)
+    follower.follow(chain.blocks[0].header)
+    follower.ring = Unseen(follower.ring)
+    follower.follow(chain.blocks[1].header)
+
+
+def test_ballots_keep_only_votes_that_are_of_use() -> None:
+    chain = VotingChain()
+    chain.run_epochs(5)
+    follower = followed(chain)
+    follow_all(chain, follower)
+    votes = votes_in(chain, chain.blocks)
+    ballots = Ballots(follower)
+    ballots.add(votes)
+    assert sorted(ballots.votes(), key=lambda vote: vote.order) == sorted(set(votes), key=lambda vote: vote.order)
+    kept = len(ballots.votes())
+    ballots.add(votes)
+    ballots.add([replace(votes[0], voter=accounts("Eve")[0])])
+    ballots.add([replace(votes[0], target=replace(votes[0].target, hash=Hash(ZERO_HASH)))])
+    ballots.add([replace(votes[0], target=replace(votes[0].target, epoch=99))])
+    assert len(ballots.votes()) == kept
+    others = [replace(votes[0], source=replace(votes[0].source, epoch=1_000 + number)) for number in range(6)]
+    with pytest.raises(BadVotes, match=r"^the checkpoint of epoch \d+ has more votes than voters$"):
+        ballots.add(others)
 
 
 def test_votes_are_signed_and_enough() -> None:

@@ -20,6 +20,7 @@ from node.sync.messages import (
     STATE,
     VOTES,
     BlocksRequest,
+    BodyRequest,
     Handshake,
     HeadersRequest,
     StateAnswer,
@@ -595,6 +596,168 @@ def test_headers_of_a_chain_that_is_not_followed_any_more_are_forgotten(wide: Ri
     us.trusted = None
     assert us.fetch() == wide.chain.snapshot.finalized
     goes_on_like(us.chain(), wide)
+
+
+def made_up(wide: RingNode, count: int) -> Ask:
+    """A peer `evil` whose headers below the trusted block are made up; nobody would have sealed them."""
+    headers, parent = [], genesis(SPEC).header.hash()
+    for number in range(1, count + 1):
+        header = block_at(wide, number).header
+        headers.append(replace(header, parent_hash=parent, state_root=ZERO_HASH))
+        parent = headers[-1].hash()
+
+    async def ask(peer: PeerId, kind: int, payload: bytes) -> bytes:
+        if peer == "evil" and kind == HEADERS.code:
+            behind = HeadersRequest.decode(payload).locator[0]
+            at = next((place for place, header in enumerate(headers, 1) if header.hash() == behind), 0)
+            return encode_headers(header.encode() for header in headers[at:][:4])
+        return await answered(wide, kind, payload)
+
+    return ask
+
+
+def test_what_has_not_led_to_the_trusted_block_is_not_stored(wide: RingNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.sync.fast._HEADERS_HELD", 2)
+    monkeypatch.setattr("node.sync.fast.MAX_HEADERS", 2)
+    us = Newcomer(made_up(wide, 20), at(wide, 25), peers=("evil",))
+    assert us.fetch(60.0) is None
+    assert Snapshot.open(us.store, genesis(SPEC).header).height == 0
+    # Neither does another trusted block, or none, make anything of it.
+    again = Newcomer(honestly(wide), store=us.store)
+    assert again.fetch() == wide.chain.snapshot.finalized
+    goes_on_like(again.chain(), wide)
+
+
+def test_once_the_way_to_the_trusted_block_is_known_others_do_not_leave_it(
+    wide: RingNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`first` shows the way, then vanishes: what `evil` gives is not on it."""
+    monkeypatch.setattr("node.sync.fast.MAX_HEADERS", 4)
+    lie, passes = made_up(wide, 29), 0
+
+    async def ask(peer: PeerId, kind: int, payload: bytes) -> bytes:
+        nonlocal passes
+        if peer == "first" and kind == HEADERS.code:
+            passes += HeadersRequest.decode(payload).locator[0] == genesis(SPEC).header.hash()
+            if passes > 1:
+                raise PeerGone("gone")
+        answer = await lie(peer, kind, payload)
+        if kind == HEADERS.code:
+            return encode_headers(header.encode() for header in decode_headers(answer)[:4])
+        return answer
+
+    us = Newcomer(ask, at(wide, 25), peers=("first", "evil", "honest"))
+    assert us.fetch() is not None
+    assert us.blamed == {(PeerId("evil"), Misbehaviour.BAD_BLOCK)}
+    assert us.wire.reports[0][2].endswith("does not lead to the trusted one")
+    goes_on_like_after(us.chain(), wide)
+
+
+def test_a_trusted_block_that_is_given_later_counts(wide: RingNode, many_ranges: None) -> None:
+    """A state was begun with on another chain; the block that is trusted now lies above all of it."""
+    other = RingNode(voters=MEMBERS)
+    grown(20, node=other)
+    for slot in range(21, 45):
+        other.block(slot + 1)
+    given = 0
+
+    async def stops(_peer: PeerId, kind: int, payload: bytes) -> bytes:
+        nonlocal given
+        given += kind == STATE.code
+        if given > 2:
+            await trio.sleep_forever()
+        return await answered(wide, kind, payload)
+
+    us = Newcomer(stops)
+    assert us.fetch(30.0) is None
+    trusted = other.chain.snapshot.best
+    again = Newcomer(honestly(wide), trusted, store=copy_of(us.store))
+    assert again.fetch(100.0) is None
+    right = Newcomer(honestly(other), trusted, store=copy_of(us.store))
+    assert right.fetch() == trusted
+    assert right.chain().snapshot.best == trusted
+
+
+def test_a_peer_that_answers_with_nothing_does_not_save_wrong_headers(wide: RingNode) -> None:
+    us = Newcomer(honestly(wide))
+    alone = RingNode()
+    for slot in range(1, 40, 3):
+        alone.block(slot)
+    Snapshot.open(us.store, genesis(SPEC).header).append([block_at(alone, number).header for number in range(1, 10)])
+
+    async def ask(peer: PeerId, kind: int, payload: bytes) -> bytes:
+        if peer == "evil":
+            return (
+                encode_headers([])
+                if kind == HEADERS.code
+                else VotesAnswer(VotesRequest.decode(payload).last, ()).encode()
+            )
+        return await answered(wide, kind, payload)
+
+    us = Newcomer(ask, peers=("evil", "a", "b"), store=us.store)
+    assert us.fetch() == wide.chain.snapshot.finalized
+
+
+def test_a_peer_that_is_busy_says_nothing_of_our_headers(wide: RingNode) -> None:
+    us = Newcomer(honestly(wide))
+    first = genesis(SPEC).header
+    Snapshot.open(us.store, first).append([block_at(wide, number).header for number in range(1, 10)])
+
+    async def busy(_peer: PeerId, _kind: int, _payload: bytes) -> bytes:
+        raise Refused("a fast sync is under way here")
+
+    assert Newcomer(busy, peers=("a", "b"), store=us.store).fetch(1_000.0) is None
+    assert Snapshot.open(us.store, first).height == 9
+
+
+def test_a_body_that_nobody_has_is_not_waited_for(many_ranges: None) -> None:
+    node = grown(30)
+    old = node.chain.snapshot.finalized
+
+    async def ask(_peer: PeerId, kind: int, payload: bytes) -> bytes:
+        if kind == BODY.code and BodyRequest.decode(payload).block == old.hash:
+            if node.chain.snapshot.best.number < 60:
+                grown(60, first=31, node=node)
+            raise Refused("pruned")
+        return await answered(node, kind, payload)
+
+    us = Newcomer(ask, at(node, 3))
+    assert us.fetch() == node.chain.snapshot.finalized
+    goes_on_like(us.chain(), node)
+
+
+@pytest.mark.parametrize("slow", [STATE.code, HEADERS.code])
+def test_a_slow_peer_does_not_keep_the_others_waiting(wide: RingNode, many_ranges: None, slow: int) -> None:
+    async def ask(peer: PeerId, kind: int, payload: bytes) -> bytes:
+        answer = await answered(wide, kind, payload)
+        if peer == "evil" and kind == slow:
+            await trio.sleep(19.0)
+            if kind == HEADERS.code:
+                return encode_headers(header.encode() for header in decode_headers(answer)[:1])
+        return answer
+
+    us = Newcomer(ask, at(wide, 25), peers=("evil", "honest"))
+    assert us.fetch(60.0) is not None
+    assert us.wire.reports == []
+
+
+def test_giving_up_that_was_cut_short(wide: RingNode) -> None:
+    """Whatever is left, a fast sync begins again."""
+    copies: list[MemoryStore] = []
+
+    class Watched(MemoryStore):
+        def write(self, batch, *, sync: bool) -> None:  # type: ignore[no-untyped-def]
+            super().write(batch, sync=sync)
+            copies.append(copy_of(self))
+
+    store = Watched()
+    Snapshot.open(store, genesis(SPEC).header).append([block_at(wide, number).header for number in range(1, 10)])
+    copies.clear()
+    discard_snapshot(store)
+    assert len(copies) == 3
+    for copy in copies[:-1]:
+        assert is_snapshot(copy)
+        assert Newcomer(honestly(wide), store=copy).fetch() == wide.chain.snapshot.finalized
 
 
 def test_a_database_is_no_place_for_a_snapshot(wide: RingNode) -> None:
