@@ -5,11 +5,9 @@ import logging
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -68,9 +66,6 @@ def run_node(config: NodeConfig) -> int:
     try:
         sockets.append(_bind(config.rpc_host, config.rpc_port, "--rpc-port"))
         sockets.extend(_bind_metrics(config.metrics))
-        if config.network is not None:
-            # The slowest part of a start, in part beside the chain: reading it leaves room for another thread.
-            threading.Thread(target=import_module, args=("p2p.host",), name="loading libp2p", daemon=True).start()
         store = LevelDbStore(config.database_path)
         try:
             first = genesis(config.spec)

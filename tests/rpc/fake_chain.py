@@ -169,6 +169,8 @@ class FakeChain:
         return [{"pallet": "System", "event": "ExtrinsicFailed", "fields": {"error": error}}]
 
     def _dispatch(self, account: AccountId, call: bytes) -> list[dict[str, Any]]:
+        if call[0] == 5:
+            return [{"pallet": "Producers", "event": "Queued", "fields": {}}]
         assert call[0] == 8
         arguments = Reader(call[2:])
         who = ss58_encode(account)

@@ -73,7 +73,8 @@ def test_two_producers_until_ctrl_c(
     assert directory.name.startswith("mfchain-localnet-")
     running.send_signal(signal.SIGINT)
     assert running.wait(PATIENCE) == 0
-    assert [line for line in err.rest() if " WARN " in line or "Traceback" in line] == []
+    lines = list(err.rest())
+    assert [line for line in lines if " WARN " in line or "Traceback" in line] == [], "\n".join(lines[-60:])
     assert list(tmp_path.iterdir()) == []
     for url in urls:
         with pytest.raises(ConnectionError), RpcClient(url):
