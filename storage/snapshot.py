@@ -23,6 +23,11 @@ HISTORY_NOTE: Final = b"history"
 _BATCH: Final = 8_192
 
 
+def first_body(note: bytes | None) -> int:
+    """Read `HISTORY_NOTE`, which most databases have not: the block with which the bodies begin."""
+    return int.from_bytes(note or b"", "big")
+
+
 def is_empty(store: KeyValueStore) -> bool:
     """Tell whether there is nothing in a store."""
     return next(iter(store.items(b"")), None) is None
