@@ -20,6 +20,7 @@ from node.sync.messages import (
     STATE,
     STATE_SIZE,
     TRANSACTIONS,
+    UNKNOWN_PLACE,
     VOTES,
     BlocksRequest,
     BodyRequest,
@@ -140,7 +141,7 @@ class Answers:
             if header is not None and database.hash_at(header.number) == place:
                 break
         else:
-            raise Refuse("no block of the locator is on the best chain")
+            raise Refuse(UNKNOWN_PLACE)
         for number in range(header.number + 1, header.number + 1 + most):
             name = database.hash_at(BlockNumber(number))
             header = None if name is None else database.header(name)

@@ -7,6 +7,7 @@ from node.sync.messages import (
     HEADERS,
     MAX_HEADERS,
     STATE,
+    UNKNOWN_PLACE,
     VOTES,
     BodyRequest,
     HeadersRequest,
@@ -24,12 +25,11 @@ from runtime.primitives import BlockNumber, Hash
 from runtime.trie import ordered_root
 
 _DEADLINE: Final = 20.0
-_UNKNOWN: Final = "no block of the locator is on the best chain"
 
 
 def is_unknown(refusal: Refused) -> bool:
     """Tell whether a peer refuses headers since it has not got the block they are to follow, not for being busy."""
-    return _UNKNOWN in str(refusal)
+    return UNKNOWN_PLACE in str(refusal)
 
 
 class Asker:

@@ -107,9 +107,10 @@ class FastSync:
             peer = await self._next_peer()
             try:
                 body = await self._from(network, peer)
-            except PeerLies as error:
+            except (PeerLies, BadVotes) as error:
                 log.warning("%s gives what cannot be true: %s", peer, error)
-                network.report(peer, error.misbehaviour, str(error))
+                misbehaviour = error.misbehaviour if isinstance(error, PeerLies) else Misbehaviour.BAD_BLOCK
+                network.report(peer, misbehaviour, str(error))
                 self._fail(peer)
             except MessageError as error:
                 network.report(peer, Misbehaviour.BAD_RESPONSE, str(error))
@@ -314,18 +315,12 @@ class FastSync:
         while number <= handover.by.number:
             last = min(handover.by.number, number + MAX_VOTE_BLOCKS - 1)
             number = await self._votes(ask, ballots, number, BlockNumber(last))
-        try:
-            await self._executor.aside(chain.show, ballots.votes())
-        except BadVotes as error:
-            raise PeerLies(Misbehaviour.BAD_BLOCK, str(error)) from None
+        await self._executor.aside(chain.show, ballots.votes())
 
     async def _votes(self, ask: Asker, ballots: Ballots, first: BlockNumber, last: BlockNumber) -> BlockNumber:
         """Ask for the votes in some blocks; return the first block that is left."""
         answer = await ask.votes(first, last)
-        try:
-            ballots.add(answer.votes)
-        except BadVotes as error:
-            raise PeerLies(Misbehaviour.BAD_BLOCK, str(error)) from None
+        ballots.add(answer.votes)
         self._moved(ask, answer.last - first + 1)
         return BlockNumber(answer.last + 1)
 
@@ -361,10 +356,7 @@ class FastSync:
             except Refused:
                 # A peer that has begun with a snapshot itself has no bodies from before.
                 break
-            try:
-                final = await self._executor.aside(chain.final_by, ballots.votes())
-            except BadVotes as error:
-                raise PeerLies(Misbehaviour.BAD_BLOCK, str(error)) from None
+            final = await self._executor.aside(chain.final_by, ballots.votes())
             if final is not None:
                 return final
             last = BlockNumber(first - 1)

@@ -46,6 +46,8 @@ ANSWER_SIZE: Final = 2 << 20
 MAX_HANDSHAKE: Final = 256
 MAX_HEADERS: Final = 512
 """Headers of one answer."""
+UNKNOWN_PLACE: Final = "no block of the locator is on the best chain"
+"""How a peer refuses blocks or headers that are to follow what it has not got."""
 MAX_VOTE_BLOCKS: Final = 512
 """Blocks whose votes are asked for at once."""
 MAX_ANSWERED_VOTES: Final = 1 << 14

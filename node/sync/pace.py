@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from node.sync.peers import pause_after
 from p2p.network import Misbehaviour
 
 _PAUSE: Final = 2.0
@@ -33,7 +34,7 @@ class SourcePeer:
 
     def fail(self, now: float) -> None:
         """Let the others come first, for longer each time."""
-        self.not_before = now + min(_LONGEST_PAUSE, _PAUSE * 2.0 ** min(self.failures, 16))
+        self.not_before = now + pause_after(self.failures, _PAUSE, _LONGEST_PAUSE)
         self.failures += 1
 
 

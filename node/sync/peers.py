@@ -13,6 +13,11 @@ _USELESS: Final = 10.0
 _MOST_USELESS: Final = 600.0
 
 
+def pause_after(failures: int, first: float, most: float) -> float:
+    """Return the seconds after which a peer is asked again that has failed before so many times already."""
+    return min(most, first * 2.0 ** min(failures, 16))
+
+
 @dataclass(slots=True)
 class PeerState:
     """One peer: the highest block that it has shown and the latest one, and how catching up with it went.
@@ -31,7 +36,7 @@ class PeerState:
 
     def fail(self, now: float) -> None:
         """Note that an attempt has led nowhere."""
-        self.useless_until = now + min(_MOST_USELESS, _USELESS * 2.0 ** min(self.failures, 16))
+        self.useless_until = now + pause_after(self.failures, _USELESS, _MOST_USELESS)
         self.failures += 1
 
 
