@@ -14,7 +14,7 @@ from node.ring import read_claim
 from runtime.crypto import Scheme
 from runtime.header import Header
 from runtime.keys import key_pair_from_uri
-from tests.support.networks import LocalNetwork, Watchers, check_final_history, ring_spec, wait_for_peers
+from tests.support.networks import LocalNetwork, Watchers, check_final_history, ring_spec, ring_status, wait_for_peers
 from tests.support.processes import PATIENCE, NodeProcess, Nodes
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(480)]
@@ -49,17 +49,11 @@ class Four:
         return node
 
 
-def ring(node: NodeProcess) -> dict[str, Any]:
-    with node.client() as client:
-        found: dict[str, Any] = client.call("ring_status")
-        return found
-
-
 def wait_until_final(nodes: list[NodeProcess], number: int) -> None:
     """Wait until a block is final at all of some nodes."""
     deadline = time.monotonic() + LONG
-    while any(ring(node)["finalized"]["number"] < number for node in nodes):
-        assert time.monotonic() < deadline, [ring(node) for node in nodes]
+    while any(ring_status(node)["finalized"]["number"] < number for node in nodes):
+        assert time.monotonic() < deadline, [ring_status(node) for node in nodes]
         nodes[0].command.err.tick()
 
 

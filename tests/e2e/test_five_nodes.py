@@ -15,7 +15,7 @@ import pytest
 
 from tests.e2e.synthetic import Ratings
 from tests.e2e.test_import import expected_in_blocks, ratings_in_blocks
-from tests.support.networks import LocalNetwork, Watchers, check_final_history, ring_spec, wait_for_peers
+from tests.support.networks import LocalNetwork, Watchers, check_final_history, ring_spec, ring_status, wait_for_peers
 from tests.support.processes import Command, NodeProcess, Nodes
 from tests.support.proxy import Proxy, Way
 
@@ -44,8 +44,7 @@ class Five:
         """Remember what anybody holds for final; return the lowest of these heights."""
         heights = []
         for node in self.nodes:
-            with node.client() as client:
-                finalized = client.call("ring_status")["finalized"]
+            finalized = ring_status(node)["finalized"]
             self.final[finalized["number"]] = finalized["hash"]
             heights.append(finalized["number"])
         return min(heights)

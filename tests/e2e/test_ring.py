@@ -11,6 +11,7 @@ import pytest
 
 from runtime.crypto import Scheme
 from runtime.keys import key_pair_from_uri, ss58_encode
+from tests.support.networks import ring_status
 from tests.support.processes import NodeProcess, Nodes
 
 pytestmark = pytest.mark.full
@@ -47,16 +48,10 @@ def spec_file(directory: Path, *founders: str, slot: int = SLOT_MS, leak: int = 
     return path
 
 
-def status(node: NodeProcess) -> dict[str, Any]:
-    with node.client() as client:
-        found: dict[str, Any] = client.call("ring_status")
-        return found
-
-
 def until(node: NodeProcess, holds: Callable[[dict[str, Any]], bool], patience: float = PATIENCE) -> dict[str, Any]:
     """Wait until something holds of a node's ring."""
     deadline = time.monotonic() + patience
-    while not holds(found := status(node)):
+    while not holds(found := ring_status(node)):
         assert time.monotonic() < deadline, f"{found}\n{node.log}"
         node.command.err.tick()
     return found

@@ -201,16 +201,21 @@ def test_an_author_cannot_name_voters_of_its_own() -> None:
     assert refusal(follower, fewer) == said
 
 
-def test_a_handover_has_to_be_shown() -> None:
+def handing_over() -> tuple[VotingChain, FollowedChain]:
+    """Return a chain on which Dave is to be a voter, but the others do not vote for that; and its follower."""
     chain = VotingChain()
     chain.run_epochs(3)
     chain.step(chain.next_slot(chain.ring), chain.join("Dave"), voters=chain.ring)
-    # Dave is to be a voter, but the others do not vote for that.
     while not chain.voters[1]:
         chain.run_epochs(1, voters=[])
-    sets = current_voters(chain.state)
     follower = followed(chain)
     follow_all(chain, follower)
+    return chain, follower
+
+
+def test_a_handover_has_to_be_shown() -> None:
+    chain, follower = handing_over()
+    sets = current_voters(chain.state)
     follower.follow(with_voters(chain, VoterSet(sets.following)))
     handover = follower.handover
     assert handover is not None
@@ -247,14 +252,8 @@ def test_nobody_names_the_next_voters_out_of_turn() -> None:
 
 
 def test_a_handover_that_is_under_way_does_not_change() -> None:
-    chain = VotingChain()
-    chain.run_epochs(3)
-    chain.step(chain.next_slot(chain.ring), chain.join("Dave"), voters=chain.ring)
-    while not chain.voters[1]:
-        chain.run_epochs(1, voters=[])
+    chain, follower = handing_over()
     sets = current_voters(chain.state)
-    follower = followed(chain)
-    follow_all(chain, follower)
     said = "BadDigest: the voters have not handed over to those whom the header names"
     slot = (follower.epoch + 1) * chain.rules.epoch_slots
     for other in (

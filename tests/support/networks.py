@@ -55,6 +55,13 @@ def ring_spec(
     return path
 
 
+def ring_status(node: NodeProcess) -> dict[str, Any]:
+    """What a node says of its ring."""
+    with node.client() as client:
+        found: dict[str, Any] = client.call("ring_status")
+        return found
+
+
 def free_port() -> int:
     """A port on which nobody listens, for a node that must find it again after a restart."""
     while True:
