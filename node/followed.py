@@ -13,7 +13,7 @@ that is longer than the leak: therefore the trusted block must not be older than
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,13 +23,15 @@ from pallets.finality.digest import CHANGES, Changes, sets_digest
 from pallets.finality.storage import VoterSet
 from pallets.finality.voters import agree
 from pallets.finality.votes import Checkpoint, CheckpointId, Vote, is_signed
+from pallets.producers.authors import check_open, check_work
 from pallets.producers.claim import RING_ENGINE, Claim
-from pallets.producers.turns import epoch_of, first_open
+from pallets.producers.storage import Applicant
+from pallets.producers.turns import check_later, epoch_of
 from runtime.header import DigestKind, Header
 from runtime.interface.errors import BlockFault, InvalidBlock
 from runtime.primitives import AccountId, BlockRef, Hash, Slot
 from runtime.scale import ScaleError
-from runtime.work import RANK_LENGTH, is_enough, open_prefix, work_digest
+from runtime.work import RANK_LENGTH
 
 _CHECKPOINTS_KEPT: Final = 4_096
 _SEEN_MORE: Final = 64
@@ -111,22 +113,13 @@ class FollowedChain:
             InvalidBlock: it breaks a rule, or is not the trusted block.
         """
         assert self.handover is None, "a handover has to be shown first"
-        name = header.hash()
-        if header.parent_hash != self.head.hash:
-            raise InvalidBlock(BlockFault.WRONG_PARENT, "the header names another parent")
-        if header.number != self.head.number + 1:
-            raise InvalidBlock(BlockFault.WRONG_NUMBER, f"block {header.number} follows block {self.head.number}")
+        ref = self._check_place(header)
         trusted = self._trusted
-        if trusted is not None and header.number == trusted.number and name != trusted.hash:
-            raise InvalidBlock(BlockFault.NOT_TRUSTED, f"block {header.number} is not the trusted one")
         is_proven = trusted is not None and header.number <= trusted.number
-        if any(item.kind is DigestKind.OTHER for item in header.digest):
-            raise InvalidBlock(BlockFault.BAD_DIGEST, "no block but the first has an item of the kind Other")
         claim = read_claim(header) if is_checked or is_proven else self._check_author(header)
-        if claim.slot <= self.slot:
-            detail = f"slot {claim.slot} does not come after the parent's slot {self.slot}"
-            raise InvalidBlock(BlockFault.WRONG_SLOT, detail)
-        is_checkpoint = epoch_of(claim.slot, self._rules.epoch_slots) > self.epoch
+        check_later(claim.slot, Slot(self.slot))
+        epoch = epoch_of(claim.slot, self._rules.epoch_slots)
+        is_checkpoint = epoch > self.epoch
         changes = _changes(header)
         if changes is None and is_checkpoint:
             raise InvalidBlock(BlockFault.BAD_DIGEST, "a checkpoint says what its ring and voters are")
@@ -137,32 +130,48 @@ class FollowedChain:
             if not ring or _digest(ring, voters) != changes.sets:
                 raise InvalidBlock(BlockFault.BAD_DIGEST, "ring and voters are not what the header says")
         self._count += is_checkpoint
-        epoch = epoch_of(claim.slot, self._rules.epoch_slots)
         since = None if is_proven else self._judge(voters, epoch, is_checkpoint=is_checkpoint)
-        if changes is not None and changes.ring_came:
-            known = {*self.ring, *self.voters.members}
-            for applicant in changes.ring_came:
-                if applicant.account not in known:
-                    self._seen[applicant.account] = self._count
-        if self._count - self._seen.get(claim.author, 0) < self._rules.lapse_checkpoints:
-            self._seen[claim.author] = self._count + 1
-        if (
-            is_checkpoint
-            and len(self._seen) > 2 * (len(ring) + len(voters.voters) + len(voters.following)) + _SEEN_MORE
-        ):
-            taking_part = {*ring, *voters.members}
-            self._seen = {account: count for account, count in self._seen.items() if account in taking_part}
-        ref = BlockRef(header.number, name)
+        self._note_presence(claim.author, () if changes is None else changes.ring_came)
         self.ring, self.voters, self._ranks = ring, voters, ranks
         self.head, self.slot = ref, claim.slot
-        if trusted is not None and header.number == trusted.number:
+        if ref == trusted:
             self.trusted_slot = claim.slot
         if since is not None and not is_checked:
             self.handover = Handover(since, ref)
         if is_checkpoint:
-            self._checkpoints[name] = _Voted(Checkpoint(self.epoch, ref.number, name), voters)
-            if len(self._checkpoints) > _CHECKPOINTS_KEPT:
-                self._checkpoints.popitem(last=False)
+            self._note_checkpoint(ref)
+
+    def _check_place(self, header: Header) -> BlockRef:
+        """Check that a header follows the last one, and is not in the place of the trusted block; return its name."""
+        ref, trusted = BlockRef(header.number, header.hash()), self._trusted
+        if header.parent_hash != self.head.hash:
+            raise InvalidBlock(BlockFault.WRONG_PARENT, "the header names another parent")
+        if ref.number != self.head.number + 1:
+            raise InvalidBlock(BlockFault.WRONG_NUMBER, f"block {ref.number} follows block {self.head.number}")
+        if trusted is not None and ref.number == trusted.number and ref != trusted:
+            raise InvalidBlock(BlockFault.NOT_TRUSTED, f"block {ref.number} is not the trusted one")
+        if any(item.kind is DigestKind.OTHER for item in header.digest):
+            raise InvalidBlock(BlockFault.BAD_DIGEST, "no block but the first has an item of the kind Other")
+        return ref
+
+    def _note_presence(self, author: AccountId, came: Sequence[Applicant]) -> None:
+        """Note that somebody has made a block, and begin to count the absence of who has come."""
+        known = {*self.ring, *self.voters.members} if came else set()
+        for applicant in came:
+            if applicant.account not in known:
+                self._seen[applicant.account] = self._count
+        if self._count - self._seen.get(author, 0) < self._rules.lapse_checkpoints:
+            self._seen[author] = self._count + 1
+
+    def _note_checkpoint(self, ref: BlockRef) -> None:
+        """Keep the last header as a checkpoint, and forget what is of no use any more."""
+        ring, voters = self.ring, self.voters
+        if len(self._seen) > 2 * (len(ring) + len(voters.voters) + len(voters.following)) + _SEEN_MORE:
+            taking_part = {*ring, *voters.members}
+            self._seen = {account: count for account, count in self._seen.items() if account in taking_part}
+        self._checkpoints[ref.hash] = _Voted(Checkpoint(self.epoch, ref.number, ref.hash), voters)
+        if len(self._checkpoints) > _CHECKPOINTS_KEPT:
+            self._checkpoints.popitem(last=False)
 
     def _check_author(self, header: Header) -> Claim:
         """Check seal, slot and turn, as far as headers tell: not, whether who works for an open slot is barred."""
@@ -170,13 +179,8 @@ class FollowedChain:
         if claim.nonce is None:
             check_turn(claim, self.ring, Slot(self.slot))
             return claim
-        first = first_open(len(self.ring), Slot(self.slot))
-        if claim.slot < first:
-            detail = f"slot {claim.slot} is not open, slot {first} is the first that is"
-            raise InvalidBlock(BlockFault.WRONG_SLOT, detail)
-        prefix = open_prefix(self.genesis, header.parent_hash, claim.slot, claim.author)
-        if not is_enough(work_digest(prefix, claim.nonce), self._rules.join_work):
-            raise InvalidBlock(BlockFault.BAD_WORK, f"the work for the open slot {claim.slot} is not enough")
+        check_open(claim, len(self.ring), Slot(self.slot))
+        check_work(claim, header.parent_hash, self.genesis, self._rules)
         return claim
 
     def _check_coming(self, changes: Changes, *, is_checkpoint: bool) -> None:

@@ -59,6 +59,16 @@ def skipped(ring: Sequence[AccountId], parent: Slot, slot: Slot) -> tuple[Accoun
     return tuple(turn_of(ring, Slot(parent + 1 + offset)) for offset in range(turns))
 
 
+def check_later(slot: Slot, parent: Slot) -> None:
+    """Check that a block's slot comes after that of its parent.
+
+    Raises:
+        InvalidBlock: WRONG_SLOT.
+    """
+    if slot <= parent:
+        raise InvalidBlock(BlockFault.WRONG_SLOT, f"slot {slot} does not come after the parent's slot {parent}")
+
+
 def check_turn(claim: Claim, ring: Sequence[AccountId], parent: Slot) -> None:
     """Check that a claim is good on top of a block of slot `parent`.
 
@@ -66,8 +76,7 @@ def check_turn(claim: Claim, ring: Sequence[AccountId], parent: Slot) -> None:
         InvalidBlock: WRONG_SLOT or WRONG_AUTHOR.
     """
     slot = claim.slot
-    if slot <= parent:
-        raise InvalidBlock(BlockFault.WRONG_SLOT, f"slot {slot} does not come after the parent's slot {parent}")
+    check_later(slot, parent)
     expected = turn_of(ring, slot)
     if claim.author != expected:
         detail = f"slot {slot} is the turn of {to_hex(expected)}, not of {to_hex(claim.author)}"
