@@ -4,8 +4,10 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
+import libp2p
 import trio
 from libp2p.abc import IMuxedConn, INetConn, INetStream, ISecureConn
 from libp2p.crypto.ed25519 import create_new_key_pair
@@ -36,9 +38,18 @@ from p2p.requests import Session
 
 logger = logging.getLogger(__name__)
 
+
+def is_not_of_libp2p(record: logging.LogRecord) -> bool:
+    """Tell whether a record comes from elsewhere than libp2p, whose module of connections logs as the root logger."""
+    return not record.pathname.startswith(_LIBP2P)
+
+
+_LIBP2P: Final = str(Path(libp2p.__file__).parent)
+
 if "LIBP2P_DEBUG" not in os.environ:
     # It logs a warning for whatever a peer does wrong, so a peer could fill a disk; what matters is counted here.
     logging.getLogger("libp2p").setLevel(logging.CRITICAL)
+    logging.getLogger().addFilter(is_not_of_libp2p)
 
 _CLOSE_SECONDS: Final = 1.0
 _HEARSAY: Final = Rate(messages=0.2, size=1e9, burst=50)
