@@ -2,12 +2,10 @@
 
 import errno
 import logging
-import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -25,7 +23,7 @@ from node.node import Node
 from node.node_key import load_node_key
 from node.pool import TransactionPool
 from node.rpc_service import RpcService
-from node.signals import STOPPING, restored_signals
+from node.signals import stopping_signals
 from node.sync.fast import FastSync
 from node.sync.messages import KINDS
 from node.sync.switchboard import Switchboard
@@ -176,9 +174,9 @@ def _network(config: NodeConfig, genesis_hash: Hash) -> "Libp2pNetwork | None":
 
 async def _run(config: NodeConfig, chain: Chain, network: Network | None, sockets: list[socket.socket]) -> int:
     """Be the node of a chain until the end."""
-    stopped, token = trio.Event(), trio.lowlevel.current_trio_token()
+    stopped = trio.Event()
     # From before anybody can see the node until its server is down, so that no signal cuts that short.
-    with _listening(lambda: token.run_sync_soon(stopped.set)):
+    with stopping_signals(stopped):
         return await _serve(config, chain, network, sockets, stopped)
 
 
@@ -191,12 +189,12 @@ async def _run_fast(
     sockets: list[socket.socket],
 ) -> int:
     """Fetch a state, then be the node of the chain that goes on from it."""
-    stopped, token = trio.Event(), trio.lowlevel.current_trio_token()
+    stopped = trio.Event()
     code: int = ExitCode.STOPPED
     failure: BaseException | None = None
     sync = FastSync(config.spec, first, snapshot, ThreadExecutor(), milliseconds, config.trusted)
     log.info("mfchain %s, chain %s, genesis %s", VERSION, config.spec.name, to_hex(first.hash())[:10])
-    with _listening(lambda: token.run_sync_soon(stopped.set)):
+    with stopping_signals(stopped):
         try:
             async with trio.open_nursery() as nursery:
                 board = Switchboard(network)
@@ -274,23 +272,6 @@ async def _serve(
     if failure:
         raise NodeError(ExitCode.FAILED, failure[0])
     return ExitCode.STOPPED
-
-
-@contextmanager
-def _listening(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` when the process is asked to end, and nothing else however often that is.
-
-    trio's own receiver would raise those signals again that came after the first one.
-    """
-
-    def handle(number: int, _frame: object) -> None:
-        log.info("stopping on %s", signal.Signals(number).name)
-        stop()
-
-    with restored_signals():
-        for number in STOPPING:
-            signal.signal(number, handle)
-        yield
 
 
 def _describe(config: NodeConfig, network: Network | None) -> NodeInfo:

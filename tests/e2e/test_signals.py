@@ -19,7 +19,7 @@ BOTH = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=la
 def test_an_idle_node_stops(nodes: Nodes, number: signal.Signals) -> None:
     node = nodes.start("--dev")
     node.stop(number)
-    assert node.log.splitlines()[-1].endswith(f" INFO  node.service: stopping on {number.name}")
+    assert node.log.splitlines()[-1].endswith(f" INFO  node.signals: stopping on {number.name}")
     assert nodes.temporary() == []
 
 

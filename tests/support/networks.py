@@ -28,8 +28,8 @@ _PORTS: Final = range(20_000, 32_000)
 """Below those that the system gives to whoever asks for any."""
 _PLAIN_LINES: Final = re.compile(
     r"\S+ \S+ INFO  ("
-    r"node\.service: (mfchain .*|database .*|\d+ ratings by .*|making blocks as .*|peers reach .*|JSON-RPC at .*"
-    r"|stopping on SIG.*)"
+    r"node\.service: (mfchain .*|database .*|\d+ ratings by .*|making blocks as .*|peers reach .*|JSON-RPC at .*)"
+    r"|node\.signals: stopping on SIG.*"
     r"|node\.sync\.handler: peer \w+(, best block \d+| is gone); \d+ peers?"
     r"|node\.sync\.catch_up: (catching up: |caught up to ).*"
     r"|node\.head_follower: (block \d+ 0x\w{8}(: .*| is final)|another branch is better: .*)"
