@@ -134,7 +134,7 @@ class _Visitors:
         self.counts = context.Array("i", 2)
         boot = [address(node) for node in nodes]
         arguments = (genesis, boot, pause, self._ended, self.counts)
-        self._process = context.Process(target=visit_again_and_again, args=arguments)
+        self._process = context.Process(target=visit_again_and_again, args=arguments, daemon=True)
         self._process.start()
 
     def end(self) -> None:
