@@ -87,16 +87,14 @@ def test_killed_while_it_fetches(grown: Grown) -> None:
     node.stop()
 
 
-def test_who_executes_everything_has_the_same(grown: Grown) -> None:
+def test_who_executes_everything_has_the_same_and_is_shown_no_other_history(grown: Grown) -> None:
     node = grown.network.launch("frank", "--trusted", grown.trusted, boot=grown.boot)
     node.wait_until_ready()
     with Watchers(*grown.nodes, node) as everywhere:
         assert everywhere.agree_on_model()["ratings"] == 90
         assert node.user.json("status")["finalized"]["number"] >= grown.final
     node.stop()
-
-
-def test_another_trusted_block_than_the_one_that_is_here_is_refused(grown: Grown) -> None:
+    # With its database it refuses another trusted block than the one that is there.
     words = ("--chain", grown.network.spec, *grown.network.place("frank").options, "--trusted", "3:0x" + 64 * "7")
     code, _, told = run("mfchain-node", *words, "--rpc-port", 0, "--no-prometheus", patience=STARTS_WITHIN)
     assert code == 3
