@@ -18,7 +18,7 @@ from p2p.budget import Budgets
 from p2p.config import NetworkConfig
 from p2p.discovery import LocalDiscovery, dial_forever
 from p2p.faults import Faults
-from p2p.guards import GuardedGossipSub, GuardedPubsub
+from p2p.guards.gossip import GuardedGossipSub, GuardedPubsub
 from p2p.links import Link, Links
 from p2p.network import (
     Misbehaviour,

@@ -36,14 +36,8 @@ from multiaddr import Multiaddr
 from p2p.budget import Budget, Budgets
 from p2p.config import NetworkConfig, Rate
 from p2p.faults import Faults
-from p2p.guards import (
-    BufferedReader,
-    GuardedGossipSub,
-    GuardedPubsub,
-    GuardedSwarm,
-    GuardedYamux,
-    guard_streams,
-)
+from p2p.guards.connections import GuardedSwarm, GuardedYamux, guard_streams
+from p2p.guards.gossip import BufferedReader, GuardedGossipSub, GuardedPubsub
 from p2p.host import Libp2pNetwork
 from p2p.network import Misbehaviour, PeerId, Topic, Verdict
 from p2p.network import PeerInfo as OurPeerInfo
