@@ -618,7 +618,7 @@ def made_up(wide: RingNode, count: int) -> Ask:
 
 def test_what_has_not_led_to_the_trusted_block_is_not_stored(wide: RingNode, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("node.sync.fast._HEADERS_HELD", 2)
-    monkeypatch.setattr("node.sync.fast.MAX_HEADERS", 2)
+    monkeypatch.setattr("node.sync.trusted_way.MAX_HEADERS", 2)
     us = Newcomer(made_up(wide, 20), at(wide, 25), peers=("evil",))
     assert us.fetch(60.0) is None
     assert Snapshot.open(us.store, genesis(SPEC).header).height == 0
@@ -632,7 +632,7 @@ def test_once_the_way_to_the_trusted_block_is_known_others_do_not_leave_it(
     wide: RingNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`first` shows the way, then vanishes: what `evil` gives is not on it."""
-    monkeypatch.setattr("node.sync.fast.MAX_HEADERS", 4)
+    monkeypatch.setattr("node.sync.trusted_way.MAX_HEADERS", 4)
     lie, passes = made_up(wide, 29), 0
 
     async def ask(peer: PeerId, kind: int, payload: bytes) -> bytes:
