@@ -18,4 +18,6 @@ connections are in `connections`, those of gossip in `gossip`; both keep libp2p'
 8. The receive window of the multiplexer is enforced: libp2p only logs a peer that sends more than it may.
 9. Two tasks never write to one gossip stream: replays and flushes that libp2p starts by itself would tear frames apart.
 10. What a peer can make libp2p remember is bounded: topics of control messages, unsent messages, message statistics.
+11. Gossip with a connected peer comes back: libp2p gives up for good when a stream fails to open in some ways, as on a
+    connection that another one replaces, and forgets the subscriptions of a peer that will not repeat them.
 """

@@ -1,12 +1,14 @@
 """Guards around gossip: how it is read, judged, passed on and written, and what it remembers."""
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import trio
 from google.protobuf.message import DecodeError
 from libp2p.abc import IMuxedConn, INetStream
-from libp2p.network.stream.exceptions import StreamError
+from libp2p.network.exceptions import SwarmException
+from libp2p.network.stream.exceptions import StreamClosed, StreamError
 from libp2p.peer.id import ID
 from libp2p.pubsub.gossipsub import GossipSub
 from libp2p.pubsub.pb import rpc_pb2
@@ -104,6 +106,8 @@ class GuardedPubsub(Pubsub):
         self._budgets = budgets
         self._admitted = admitted
         self._validation = Validation(deliver, config.max_verdicts, config.timing.verdict, faults)
+        self._reading: Counter[ID] = Counter()
+        """How many streams a peer writes to us on."""
 
     @property
     def manager(self) -> Any:
@@ -116,6 +120,7 @@ class GuardedPubsub(Pubsub):
         peer = PeerId(str(peer_id))
         reader = BufferedReader(stream)
         budget = self._budgets.of(peer)
+        self._reading[peer_id] += 1
         try:
             while (raw := await reader.frame(self.max_inbound_rpc_size)) is not None:
                 rpc = rpc_pb2.RPC()
@@ -133,6 +138,17 @@ class GuardedPubsub(Pubsub):
             self._report(peer, Misbehaviour.BAD_MESSAGE, f"gossip that does not decode: {error}"[:200])
             await stream.reset()
             self._handle_dead_peer(peer_id)
+        finally:
+            self._reading[peer_id] -= 1
+            if not self._reading[peer_id]:
+                del self._reading[peer_id]
+                if peer_id not in self.peers:
+                    self._forget_all_subscriptions(peer_id)
+
+    def _forget_all_subscriptions(self, peer_id: ID) -> None:
+        # A peer says once on each stream what it subscribes to: that holds for as long as it has one open.
+        if peer_id not in self._reading:
+            super()._forget_all_subscriptions(peer_id)
 
     async def _handle_rpc(self, peer_id: ID, peer: PeerId, rpc: rpc_pb2.RPC) -> None:
         if len(rpc.subscriptions) > _MAX_SUBSCRIPTIONS:
@@ -234,8 +250,15 @@ class GuardedPubsub(Pubsub):
             self._handle_dead_peer(peer_id)
 
     async def _handle_new_peer(self, peer_id: ID) -> None:
-        with trio.fail_after(self._config.timing.write):
-            await super()._handle_new_peer(peer_id)
+        try:
+            with trio.fail_after(self._config.timing.write):
+                await super()._handle_new_peer(peer_id)
+        except (SwarmException, StreamClosed):
+            raise
+        except Exception as error:
+            # Of all others libp2p takes the first for the last word, though the peer may have another connection.
+            self._faults.noted("gossip stream not opened")
+            raise SwarmException(f"no gossip stream: {error!r}") from error
 
     async def _replay_recent_messages(self, peer_id: ID, topic: str) -> None:
         # A second writer on the stream; who connects asks for what it lacks.
