@@ -92,7 +92,13 @@ def _snapshot(config: NodeConfig, store: LevelDbStore, first: Header) -> Snapsho
 
 def _open_chain(config: NodeConfig, store: LevelDbStore) -> Chain:
     """Open the database, and see that it can be trusted as far as anybody has said."""
-    chain = Chain.open(config.spec, store, state_pruning=config.state_pruning, trusted=config.trusted)
+    chain = Chain.open(
+        config.spec,
+        store,
+        state_pruning=config.state_pruning,
+        blocks_pruning=config.blocks_pruning,
+        trusted=config.trusted,
+    )
     trusted = config.trusted
     if trusted is not None:
         found = chain.database.hash_at(trusted.number)

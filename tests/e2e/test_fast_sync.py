@@ -135,7 +135,7 @@ def test_who_fetches_a_state_takes_part_like_everybody(grown: Grown) -> None:
     # Nobody takes the rest for a whole history.
     place = grown.network.place("dave").directory
     words = ("export-blocks", grown.network.directory / "blocks", "--chain", grown.network.spec, "--base-path", place)
-    said = "block 1 is not kept: the history of this database begins with a snapshot"
+    said = "block 1 is not kept: the history of this database begins with block "
     code, _, told = run("mfchain-node", *words, patience=STARTS_WITHIN)
     assert code == 1
     assert said in told

@@ -35,10 +35,11 @@ from p2p.network import Misbehaviour, PeerGone, PeerId, PeerInfo, Refuse, Refuse
 from pallets.matrix_factorization.view import derive_view
 from runtime.header import Block
 from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef, Hash
+from storage.bodies import HISTORY_NOTE
 from storage.chain_db import ChainDatabase, StatePruned
 from storage.errors import Reason, StorageError
 from storage.memory import MemoryStore
-from storage.snapshot import HISTORY_NOTE, Snapshot, discard_snapshot, is_snapshot
+from storage.snapshot import Snapshot, discard_snapshot, is_snapshot
 from tests.node.sync.peers import in_virtual_time
 from tests.support.ring_nodes import GENESIS_SLOT, MEMBERS, RingNode, ring_spec
 from tests.support.small_chain import submit_rating
@@ -257,6 +258,25 @@ def test_a_peer_that_began_with_a_snapshot_gives_what_it_has(honest: RingNode) -
     other = Newcomer(honestly(middle), at(honest, target.number + 2))
     assert other.fetch() is not None
     goes_on_like_after(other.chain(), honest)
+
+
+def test_a_peer_that_keeps_few_bodies_says_which_and_states_can_be_fetched_from_it(honest: RingNode) -> None:
+    few = grown(node=RingNode(voters=MEMBERS, bodies=4))
+    assert few.chain.snapshot.best == honest.chain.snapshot.best
+    database, final = few.chain.database, few.chain.snapshot.finalized.number
+    whole = [number for number in range(SLOTS + 1) if database.block(at(few, number).hash) is not None]
+    assert whole == [0, *range(final - 3, SLOTS + 1)]
+
+    async def main() -> None:
+        with pytest.raises(Refused, match=r"^the body of block 1 is not kept here$"):
+            await answered(few, BLOCKS.code, BlocksRequest((at(few, 0).hash,), 8).encode())
+        given = await answered(few, BLOCKS.code, BlocksRequest((at(few, final - 4).hash,), 8).encode())
+        assert given == await answered(honest, BLOCKS.code, BlocksRequest((at(few, final - 4).hash,), 8).encode())
+
+    in_virtual_time(main)
+    us = Newcomer(honestly(few), at(few, final))
+    assert us.fetch() == few.chain.snapshot.finalized
+    goes_on_like(us.chain(), few)
 
 
 def test_a_side_chain_before_the_snapshot_is_too_old(honest: RingNode) -> None:
