@@ -1,11 +1,12 @@
 """How a block comes to be: its inherents, what the chain's consensus puts into it, then transactions as they fit."""
 
 from collections.abc import Iterable
-from contextlib import suppress
+from typing import Final
 
 from node.chain_news import Refusal
 from node.chain_spec import ChainSpec
 from node.consensus import Template
+from node.witness import half_of
 from pallets.timestamp.pallet import NOW, TIME_KEY
 from runtime.executive import BlockExecution, Runtime, SignatureCheck, ValidTransaction, check_signature
 from runtime.extrinsic import Extrinsic
@@ -13,6 +14,8 @@ from runtime.interface.context import DerivedView
 from runtime.interface.errors import InvalidReason, InvalidTransaction
 from runtime.interface.state import StateReader
 from runtime.primitives import AccountId, BlockRef
+
+_NO_ROOM: Final = (InvalidReason.EXHAUSTS_RESOURCES, InvalidReason.TOO_LONG)
 
 
 class BlockBuilder:
@@ -45,9 +48,7 @@ class BlockBuilder:
         Returns those that turned out to be unfit for any block, and why.
         """
         for call in self._template.calls(self.execution.state):
-            # What others have said may be of no use by now; the block goes without it.
-            with suppress(InvalidTransaction):
-                self.execution.apply(self._runtime.prepare(Extrinsic(None, call).encode()))
+            self._put_in(call)
         refused: list[Refusal] = []
         skipped: set[AccountId] = set()
         takes_new = True
@@ -66,3 +67,14 @@ class BlockBuilder:
                     # Thousands of made-up accounts may wait, and no further one fits.
                     takes_new = False
         return tuple(refused)
+
+    def _put_in(self, call: bytes | None) -> None:
+        """Put in an unsigned call if it is of use; of votes, half as many until there is room for them."""
+        while call is not None:
+            try:
+                self.execution.apply(self._runtime.prepare(Extrinsic(None, call).encode()))
+            except InvalidTransaction as error:
+                # What others have said may be of no use by now; the block goes without it.
+                call = half_of(self._runtime, call) if error.reason in _NO_ROOM else None
+            else:
+                return

@@ -79,7 +79,13 @@ class Chain:
 
     @classmethod
     def open(
-        cls, spec: ChainSpec, store: KeyValueStore, *, state_pruning: int | None, trusted: BlockRef | None = None
+        cls,
+        spec: ChainSpec,
+        store: KeyValueStore,
+        *,
+        state_pruning: int | None,
+        blocks_pruning: int | None = None,
+        trusted: BlockRef | None = None,
     ) -> "Chain":
         """Open or create the database of a chain.
 
@@ -92,6 +98,7 @@ class Chain:
             header,
             state,
             state_pruning=state_pruning,
+            blocks_pruning=blocks_pruning,
             keep_unfinalized=not consensus_of(spec, header.hash()).is_final_at_once,
         )
         return cls(spec, runtime, database, trusted)

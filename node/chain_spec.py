@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 from node.json_reader import DocumentError, Section, parse_object, shown
+from node.ring_limits import least_limits
 from node.spec_types import (
     MAX_U32,
     MODEL_LIMITS,
@@ -203,7 +204,7 @@ def _spec(document: Section) -> ChainSpec:
         slot_duration=document.integer("slotDurationMs", MIN_SLOT_DURATION, MAX_SLOT_DURATION, 2_000),
         rating_labels=_labels(rating.section("labels"), scale),
         matrix_factorization=config,
-        limits=_limits(limits),
+        limits=_limits(limits, sealing),
         rules=_consensus(document.section("consensus")),
         upgrades=_upgrades(document),
         trusted=_trusted(document),
@@ -344,15 +345,29 @@ def _properties(section: Section) -> Properties:
     return Properties(ss58_format, decimals, symbol)
 
 
-def _limits(section: Section) -> BlockLimits:
+def _limits(section: Section, sealing: Sealing) -> BlockLimits:
+    """What a block may have. A ring whose blocks cannot carry its votes would never make anything final."""
     length = section.integer("maxBlockLengthBytes", _LEAST_LENGTH, MAX_BLOCK_LENGTH, MAX_BLOCK_LENGTH)
     one = section.integer("maxExtrinsicLengthBytes", _LEAST_LENGTH, length, min(128 << 10, length))
+    milliseconds = section.integer("maxBlockWeightMs", _LEAST_WEIGHT_MS, 60_000, 2_000)
+    if sealing is Sealing.RING:
+        least = least_limits()
+        if length < least.length:
+            section.fail("maxBlockLengthBytes", _too_little(least.length, "the longest of them", length))
+        if one < least.length:
+            section.fail("maxExtrinsicLengthBytes", _too_little(least.length, "the longest of them", one))
+        if milliseconds < least.milliseconds:
+            section.fail("maxBlockWeightMs", _too_little(least.milliseconds, "the heaviest of them", milliseconds))
     return BlockLimits(
-        weight=section.integer("maxBlockWeightMs", _LEAST_WEIGHT_MS, 60_000, 2_000) * MILLISECOND,
+        weight=milliseconds * MILLISECOND,
         length=length,
         extrinsic_length=one,
         new_accounts=section.integer("maxNewAccountsPerBlock", 1, MAX_U32, 128),
     )
+
+
+def _too_little(least: int, which: str, value: int) -> str:
+    return f"must be at least {least}, as a ring's blocks carry votes and reports and {which} must fit, not {value}"
 
 
 def _consensus(section: Section) -> Rules:

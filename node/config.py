@@ -3,7 +3,7 @@
 import logging
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +24,7 @@ DEFAULT_NAME: Final = "mfchain"
 DEFAULT_RPC_PORT: Final = 9944
 DEFAULT_METRICS_PORT: Final = 9615
 DEFAULT_STATE_PRUNING: Final = 256
+ARCHIVE: Final = "archive"
 DEFAULT_PORT: Final = 30333
 DEFAULT_IN_PEERS: Final = 25
 DEFAULT_OUT_PEERS: Final = 8
@@ -103,6 +104,7 @@ class Options:
     sync: SyncMode = SyncMode.FULL
     trusted: str | None = None
     state_pruning: str = str(DEFAULT_STATE_PRUNING)
+    blocks_pruning: str = ARCHIVE
     block_time: int | None = None
     log: tuple[str, ...] = ()
     log_format: LogFormat = LogFormat.TEXT
@@ -150,7 +152,7 @@ class NodeConfig:
     Without a `network` the chain is the node's own.
     A chain without the `trusted` block is not followed.
     Without a `producer` a node makes no blocks. `state_pruning` is how many states behind the head's can be
-    read, None for all.
+    read, and `blocks_pruning` how many final blocks keep their bodies; None for all.
     """
 
     spec: ChainSpec
@@ -166,6 +168,7 @@ class NodeConfig:
     sync: SyncMode
     trusted: BlockRef | None
     state_pruning: int | None
+    blocks_pruning: int | None
     block_time: float
     log: LogConfig
 
@@ -252,6 +255,7 @@ def configure(options: Options, spec: ChainSpec, base_path: Path, stored_key: Ca
         sync=options.sync,
         trusted=spec.trusted if options.trusted is None else parse_trusted(options.trusted),
         state_pruning=parse_pruning(options.state_pruning),
+        blocks_pruning=parse_blocks_pruning(options.blocks_pruning),
         block_time=(options.block_time or spec.slot_duration) / 1_000,
         log=parse_log(options.log, options.log_format),
     )
@@ -363,10 +367,23 @@ def parse_origins(text: str) -> tuple[str, ...]:
 
 def parse_pruning(text: str) -> int | None:
     """How many states to keep behind the head's; None for "archive"."""
-    if text == "archive":
+    return _pruning("--state-pruning", text, (ARCHIVE,))
+
+
+def parse_blocks_pruning(text: str) -> int | None:
+    """How many of the last final blocks keep their bodies; None for all.
+
+    What never becomes final is forgotten anyway, so that both of Substrate's names for all mean the same here.
+    """
+    return _pruning("--blocks-pruning", text, (ARCHIVE, "archive-canonical"))
+
+
+def _pruning(option: str, text: str, names: Sequence[str]) -> int | None:
+    if text in names:
         return None
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:11]) <= _MAX_PRUNING:
-        raise UsageError(f"--state-pruning: must be archive or a number from 1 to {_MAX_PRUNING}, not {text!r}")
+        known = " or ".join([*names, f"a number from 1 to {_MAX_PRUNING}"])
+        raise UsageError(f"{option}: must be {known}, not {text!r}")
     return int(text)
 
 

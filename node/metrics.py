@@ -3,7 +3,7 @@
 import logging
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from node.chain import Chain
+from node.listeners import other_addresses, port_of
 from node.pool import TransactionPool
 from node.rpc_service import RpcService
 from node.spec_types import Sealing
@@ -129,17 +130,24 @@ class NodeCollector(Collector):
 
 
 @contextmanager
-def metrics_served(sockets: Sequence[socket.socket], collector: Collector) -> Iterator[None]:
-    """Serve what a collector gives, and figures of the process where the system has them, if there are sockets."""
-    if not sockets:
+def metrics_served(
+    listener: socket.socket | None, collector: Collector, on_failure: Callable[[str], None]
+) -> Iterator[None]:
+    """Serve what a collector gives, and figures of the process where the system has them, if there is a socket.
+
+    `on_failure(why)` is called in the server's thread if it ends too early.
+    """
+    if listener is None:
         yield
         return
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     registry.register(collector)
-    app = MetricsApplication(lambda: generate_latest(registry), only_loopback=only_loopback(sockets))
-    server = serve(app, sockets, name="metrics")
-    log.info("metrics at http://127.0.0.1:%d/metrics", sockets[0].getsockname()[1])
+    app = MetricsApplication(lambda: generate_latest(registry), only_loopback=only_loopback([listener]))
+    server = serve(
+        app, [listener], on_death=lambda why: on_failure(f"the metrics server failed: {why}"), name="metrics"
+    )
+    log.info("metrics at http://127.0.0.1:%d/metrics%s", port_of(listener), other_addresses(listener))
     try:
         yield
     finally:

@@ -1,6 +1,5 @@
 """The process of a node: its sockets, its database, its signals, and what it says of itself."""
 
-import errno
 import logging
 import socket
 import sys
@@ -13,10 +12,11 @@ import trio
 from node.age import is_stale
 from node.chain import Chain
 from node.chain_spec import genesis
-from node.config import VERSION, MetricsOptions, NodeConfig, SyncMode
+from node.config import VERSION, NodeConfig, SyncMode
 from node.errors import ExitCode, NodeError, first_error
 from node.executor import ThreadExecutor
 from node.inbox import Inbox
+from node.listeners import Listeners, bound_listeners, other_addresses, port_of
 from node.memory import collect_on_growth, settle
 from node.metrics import NodeCollector, metrics_served
 from node.node import Node
@@ -30,7 +30,7 @@ from node.sync.switchboard import Switchboard
 from p2p.config import NetworkConfig
 from p2p.network import AddressInUse, Network
 from p2p.peers import JsonRecords
-from rpc.app import bind, create_app, only_loopback, serve
+from rpc.app import create_app, only_loopback, serve
 from rpc.service import NodeInfo
 from runtime.header import Header
 from runtime.keys import ss58_encode
@@ -60,10 +60,7 @@ def run_node(config: NodeConfig) -> int:
         NodeError: a port is in use.
         StorageError: the database is refused.
     """
-    sockets: list[socket.socket] = []
-    try:
-        sockets.append(_bind(config.rpc_host, config.rpc_port, "--rpc-port"))
-        sockets.extend(_bind_metrics(config.metrics))
+    with bound_listeners(config) as listeners:
         store = LevelDbStore(config.database_path)
         try:
             first = genesis(config.spec)
@@ -73,15 +70,12 @@ def run_node(config: NodeConfig) -> int:
             settle()
             sys.setswitchinterval(_SWITCH_INTERVAL)
             if chain is not None:
-                return trio.run(_run, config, chain, network, sockets)
+                return trio.run(_run, config, chain, network, listeners)
             assert snapshot is not None, "there is a chain, or the beginning of one"
             assert network is not None, "a state is fetched from peers"
-            return trio.run(_run_fast, config, store, first.header, snapshot, network, sockets)
+            return trio.run(_run_fast, config, store, first.header, snapshot, network, listeners)
         finally:
             store.close()
-    finally:
-        for listener in sockets:
-            listener.close()
 
 
 def _snapshot(config: NodeConfig, store: LevelDbStore, first: Header) -> Snapshot | None:
@@ -96,7 +90,13 @@ def _snapshot(config: NodeConfig, store: LevelDbStore, first: Header) -> Snapsho
 
 def _open_chain(config: NodeConfig, store: LevelDbStore) -> Chain:
     """Open the database, and see that it can be trusted as far as anybody has said."""
-    chain = Chain.open(config.spec, store, state_pruning=config.state_pruning, trusted=config.trusted)
+    chain = Chain.open(
+        config.spec,
+        store,
+        state_pruning=config.state_pruning,
+        blocks_pruning=config.blocks_pruning,
+        trusted=config.trusted,
+    )
     trusted = config.trusted
     if trusted is not None:
         found = chain.database.hash_at(trusted.number)
@@ -111,29 +111,6 @@ def _open_chain(config: NodeConfig, store: LevelDbStore) -> Chain:
             "Ask somebody you trust for a recent final block, and name it with --trusted"
         )
     return chain
-
-
-def _bind(host: str, port: int, option: str) -> socket.socket:
-    """Listen before anything else starts, so that a port in use is told at once."""
-    try:
-        return bind(host, port)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise NodeError(ExitCode.PORT_IN_USE, f"port {port} is in use; choose another with {option}") from None
-        raise NodeError(ExitCode.FAILED, f"cannot listen on {host}:{port}: {error.strerror}") from None
-
-
-def _bind_metrics(options: MetricsOptions | None) -> list[socket.socket]:
-    """Listen for Prometheus; a port that nobody has asked for gives way to any free one."""
-    if options is None:
-        return []
-    try:
-        return [_bind(options.host, options.port, "--prometheus-port")]
-    except NodeError as error:
-        if options.is_chosen or error.exit_code is not ExitCode.PORT_IN_USE:
-            raise
-    log.warning("port %d is in use: metrics are served at another, see --prometheus-port", options.port)
-    return [_bind(options.host, 0, "--prometheus-port")]
 
 
 def _network(config: NodeConfig, genesis_hash: Hash) -> "Libp2pNetwork | None":
@@ -172,12 +149,12 @@ def _network(config: NodeConfig, genesis_hash: Hash) -> "Libp2pNetwork | None":
     return network
 
 
-async def _run(config: NodeConfig, chain: Chain, network: Network | None, sockets: list[socket.socket]) -> int:
+async def _run(config: NodeConfig, chain: Chain, network: Network | None, listeners: Listeners) -> int:
     """Be the node of a chain until the end."""
     stopped = trio.Event()
     # From before anybody can see the node until its server is down, so that no signal cuts that short.
     with stopping_signals(stopped):
-        return await _serve(config, chain, network, sockets, stopped)
+        return await _serve(config, chain, network, listeners, stopped)
 
 
 async def _run_fast(
@@ -186,7 +163,7 @@ async def _run_fast(
     first: Header,
     snapshot: Snapshot,
     network: Network,
-    sockets: list[socket.socket],
+    listeners: Listeners,
 ) -> int:
     """Fetch a state, then be the node of the chain that goes on from it."""
     stopped = trio.Event()
@@ -202,7 +179,7 @@ async def _run_fast(
                 if await _until_stopped(stopped, sync.run, board.line(), config.state_pruning):
                     chain = await trio.to_thread.run_sync(_open_chain, config, store)
                     settle()
-                    code = await _serve(config, chain, board.line(), sockets, stopped)
+                    code = await _serve(config, chain, board.line(), listeners, stopped)
                 nursery.cancel_scope.cancel()
         except* (NodeError, StorageError) as group:
             failure = first_error(group)
@@ -228,7 +205,7 @@ async def _until_stopped(stopped: trio.Event, work: Callable[..., Awaitable[obje
 
 
 async def _serve(
-    config: NodeConfig, chain: Chain, network: Network | None, sockets: list[socket.socket], stopped: trio.Event
+    config: NodeConfig, chain: Chain, network: Network | None, listeners: Listeners, stopped: trio.Event
 ) -> int:
     """Start the parts, say where they are, and wait for the end."""
     token = trio.lowlevel.current_trio_token()
@@ -249,16 +226,16 @@ async def _serve(
         service.follow_peers(node.peers)
     failure: list[str] = []
 
-    def rpc_died(why: str) -> None:
-        failure.append(f"the RPC server failed: {why}")
+    def died(why: str) -> None:
+        failure.append(why)
         token.run_sync_soon(stopped.set)
 
-    calls, metrics = sockets[:1], sockets[1:]
+    calls = [listeners.rpc]
     app = create_app(service, config.rpc_limits, only_loopback=only_loopback(calls))
-    server = serve(app, calls, on_death=rpc_died)
+    server = serve(app, calls, on_death=lambda why: died(f"the RPC server failed: {why}"))
     try:
-        _greet(config, chain, network, calls)
-        with metrics_served(metrics, NodeCollector(service, chain, pool)):
+        _greet(config, chain, network, listeners.rpc)
+        with metrics_served(listeners.metrics, NodeCollector(service, chain, pool), died):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(node.run)
                 nursery.start_soon(collect_on_growth)
@@ -288,7 +265,7 @@ def _describe(config: NodeConfig, network: Network | None) -> NodeInfo:
     )
 
 
-def _greet(config: NodeConfig, chain: Chain, network: Network | None, sockets: list[socket.socket]) -> None:
+def _greet(config: NodeConfig, chain: Chain, network: Network | None, listener: socket.socket) -> None:
     """Tell a person what runs and where."""
     best = chain.snapshot.best
     log.info("mfchain %s, chain %s, genesis %s", VERSION, config.spec.name, to_hex(chain.genesis)[:10])
@@ -299,8 +276,9 @@ def _greet(config: NodeConfig, chain: Chain, network: Network | None, sockets: l
         log.info("making blocks as %s (%s sealing)", ss58_encode(config.producer.public), config.spec.sealing.value)
     if network is not None:
         log.info("peers reach this node at %s", " or ".join(_shortlist(network.listen_addresses())))
-    port = sockets[0].getsockname()[1]
-    log.info("JSON-RPC at ws://127.0.0.1:%d and http://127.0.0.1:%d, where a browser finds the page", port, port)
+    port, others = port_of(listener), other_addresses(listener)
+    page = "where a browser finds the page"
+    log.info("JSON-RPC at ws://127.0.0.1:%d and http://127.0.0.1:%d, %s%s", port, port, page, others)
 
 
 def _shortlist(addresses: Sequence[str]) -> list[str]:

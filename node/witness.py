@@ -25,6 +25,7 @@ from runtime.interface.errors import InvalidTransaction
 from runtime.interface.state import StateReader
 from runtime.primitives import AccountId, Slot
 
+_CAST_VOTES: Final = bytes((FINALITY, CAST_VOTES))
 _SLOTS_KEPT: Final = 4_096
 _MOST_EVIDENCE: Final = 256
 
@@ -111,6 +112,15 @@ class Witness:
                     del self._evidence[account]
 
 
+def half_of(runtime: Runtime, call: bytes) -> bytes | None:
+    """Return the call with the first half of its votes; None if it has not two."""
+    if call[:2] != _CAST_VOTES:
+        return None
+    (votes,) = runtime.decode_call(call).arguments
+    assert isinstance(votes, tuple)
+    return votes_call(votes[: len(votes) // 2]) if len(votes) > 1 else None
+
+
 def votes_of(runtime: Runtime, extrinsics: Sequence[bytes]) -> tuple[Vote, ...]:
     """Return the votes in a body."""
     for raw in extrinsics[: leading_unsigned(extrinsics)]:
@@ -118,7 +128,7 @@ def votes_of(runtime: Runtime, extrinsics: Sequence[bytes]) -> tuple[Vote, ...]:
             prepared = runtime.prepare(raw)
         except InvalidTransaction:
             continue
-        if prepared.encoded_call[:2] == bytes((FINALITY, CAST_VOTES)):
+        if prepared.encoded_call[:2] == _CAST_VOTES:
             (votes,) = prepared.call.arguments
             assert isinstance(votes, tuple)
             return votes

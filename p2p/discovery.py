@@ -1,24 +1,21 @@
-"""Finding peers: a dial loop over all known addresses, and mDNS in the local network."""
+"""Finding peers: whom a node dials, and what connected peers tell one another of others."""
 
-import contextlib
-import logging
-import socket
-from collections.abc import Callable, Collection, Sequence
-from typing import Final, Protocol
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
-from zeroconf import InterfaceChoice, ServiceBrowser, ServiceInfo, ServiceStateChange, Zeroconf
 
-from p2p.addresses import Address, AddressError, parse_address
-from p2p.network import PeerId
+from p2p import wire
+from p2p.addresses import Address, AddressError, check_peer_id, parse_address
+from p2p.faults import Faults
+from p2p.network import Misbehaviour, PeerId
 from p2p.peers import PeerBook
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from p2p.guards.isolation import Report
+    from p2p.links import Link, Links
 
 _TICK: Final = 0.25
-_SERVICE: Final = "_mfchain._udp.local."
-_LOOKUP_MS: Final = 3_000
-_MAX_FOUND: Final = 64
 
 
 class Dialling(Protocol):
@@ -47,92 +44,97 @@ async def dial_forever(network: Dialling, book: PeerBook, out_peers: int) -> Non
             await trio.sleep(_TICK)
 
 
-class LocalDiscovery:
-    """mDNS: says where this node is, and hears of the others of its chain.
+class PeerFinder:
+    """Dials the peers of the book, and exchanges addresses with those that are connected."""
 
-    zeroconf lives in a thread of its own; only names cross over to trio, through a bounded channel.
-    """
+    def __init__(
+        self,
+        local: PeerId,
+        book: PeerBook,
+        links: "Links",
+        sessions: "Mapping[PeerId, Link]",
+        *,
+        faults: Faults,
+        report: "Report",
+    ) -> None:
+        """`sessions` are those of the connected peers, as they are at any time."""
+        self._local = local
+        self._book = book
+        self._links = links
+        self._sessions = sessions
+        self._faults = faults
+        self._report = report
+        self._dialling: set[PeerId] = set()
 
-    def __init__(self, genesis: bytes, peer: PeerId, addresses: Sequence[Address]) -> None:
-        self._genesis = genesis.hex()
-        self._peer = peer
-        texts = [f"{address.without_peer()}/p2p/{peer}" for address in addresses if not address.is_loopback]
-        hosts = [address for address in addresses if not address.is_loopback and address.kind in ("ip4", "ip6")]
-        properties = {"genesis": self._genesis}
-        properties.update({f"dnsaddr{number}": text for number, text in enumerate(texts[:4])})
-        self._info = ServiceInfo(
-            _SERVICE,
-            f"{peer}.{_SERVICE}",
-            port=hosts[0].port if hosts else 0,
-            properties=properties,
-            server=f"{peer[-20:].lower()}.local.",
-            addresses=[_packed(address) for address in hosts],
-        )
-        self._has_addresses = bool(texts)
+    # What the dial loop asks
 
-    async def run(self, found: Callable[[PeerId, Address], None]) -> None:
-        """Announces and listens until cancelled; a machine without multicast is not an error."""
-        names_in, names = trio.open_memory_channel[str](_MAX_FOUND)
-        token = trio.lowlevel.current_trio_token()
+    def busy(self) -> Collection[PeerId]:
+        """Peers that need no dial."""
+        return {*self._sessions, *self._dialling, self._local}
 
-        def deliver(name: str) -> None:
-            # A full channel: the name comes again with its next announcement.
-            with contextlib.suppress(trio.WouldBlock, trio.BrokenResourceError):
-                names_in.send_nowait(name)
+    def outbound(self) -> int:
+        """Outbound connections, those being made included."""
+        connected = {peer for peer, link in self._sessions.items() if link.outbound}
+        return len(connected | self._dialling)
 
-        def changed(zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange) -> None:
-            if state_change is not ServiceStateChange.Removed:
-                with contextlib.suppress(trio.RunFinishedError):
-                    token.run_sync_soon(deliver, name)
-
-        def start() -> tuple[Zeroconf, ServiceBrowser]:
-            zeroconf = Zeroconf(interfaces=InterfaceChoice.All)
-            if self._has_addresses:
-                zeroconf.register_service(self._info, allow_name_change=True)
-            return zeroconf, ServiceBrowser(zeroconf, _SERVICE, handlers=[changed])
-
-        try:
-            zeroconf, browser = await trio.to_thread.run_sync(start)
-        except Exception as error:
-            logger.warning("no mDNS: %s", error)
+    async def dial(self, peer: PeerId) -> None:
+        """Dials a peer at each of its addresses until one works, and serves the connection."""
+        if peer in self._dialling:
             return
+        self._dialling.add(peer)
         try:
-            async for name in names:
-                await self._look_up(zeroconf, name, found)
+            for text in self._book.addresses(peer):
+                started = trio.current_time()
+                if await self._links.dial(peer, parse_address(text)):
+                    self._book.parted(peer, trio.current_time() - started)
+                    return
+                if peer in self._sessions:
+                    return
+            self._book.failed(peer)
+        except AddressError as error:
+            self._faults.caught("stored address", error, peer)
+            self._book.failed(peer)
         finally:
-            with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(_stop, zeroconf, browser)
+            self._dialling.discard(peer)
 
-    async def _look_up(self, zeroconf: Zeroconf, name: str, found: Callable[[PeerId, Address], None]) -> None:
-        try:
-            info = await trio.to_thread.run_sync(zeroconf.get_service_info, _SERVICE, name, _LOOKUP_MS)
-        except Exception as error:
-            logger.debug("mDNS look-up of %s failed: %s", name, error)
+    # Hearsay
+
+    def found(self, peer: PeerId, address: Address) -> None:
+        """Learns where a peer may be."""
+        if peer != self._local and address.port:
+            self._book.learn(peer, str(address))
+
+    def known_to(self, link: "Link") -> wire.Peers:
+        """What a peer is told of the others."""
+        known = []
+        for peer in self._sessions:
+            addresses = [parse_address(text) for text in self._book.addresses(peer)[:1]]
+            # An address of this machine is of use to nobody on another one.
+            known += [
+                (peer, str(one))
+                for one in addresses
+                if peer != link.peer and one.is_loopback <= link.tcp.remote.is_loopback
+            ]
+        return wire.Peers(tuple(known[: wire.MAX_PEERS]))
+
+    def hear(self, link: "Link", frame: wire.Peers) -> None:
+        """Learns what a peer tells of others."""
+        if link.hearsay.charge(0) > 0:
+            self._faults.noted("hearsay ignored")
             return
-        if info is None:
-            return
-        properties = {key: value for key, value in info.decoded_properties.items() if isinstance(value, str)}
-        if properties.get("genesis") != self._genesis:
-            return
-        for key, text in sorted(properties.items()):
-            if not key.startswith("dnsaddr"):
-                continue
+        for peer_text, address_text in frame.known:
             try:
-                address = parse_address(text)
+                peer, address = check_peer_id(peer_text), parse_address(address_text)
             except AddressError as error:
-                logger.debug("mDNS: %s", error)
-                continue
-            if address.peer_id is not None and address.peer_id != self._peer:
-                found(address.peer_id, address.without_peer())
+                self._report(link.peer, Misbehaviour.BAD_MESSAGE, str(error))
+                return
+            if address.is_loopback <= link.tcp.remote.is_loopback and not address.is_wildcard:
+                self.found(peer, address.without_peer())
 
-
-def _packed(address: Address) -> bytes:
-    return socket.inet_pton(socket.AF_INET6 if address.kind == "ip6" else socket.AF_INET, address.host)
-
-
-def _stop(zeroconf: Zeroconf, browser: ServiceBrowser) -> None:
-    try:
-        browser.cancel()
-        zeroconf.close()
-    except Exception as error:
-        logger.debug("mDNS did not end in order: %s", error)
+    async def exchange_forever(self, pause: float) -> None:
+        """Tells all connected peers of one another, now and then."""
+        while True:
+            await trio.sleep(pause)
+            for link in tuple(self._sessions.values()):
+                if link.session is not None:
+                    link.session.send(self.known_to(link))

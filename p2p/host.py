@@ -4,7 +4,7 @@ import errno
 import logging
 import socket
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -13,13 +13,14 @@ from libp2p.pubsub.gossipsub import PROTOCOL_ID, PROTOCOL_ID_V11
 from libp2p.tools.anyio_service import background_trio_service
 
 from p2p import tcp, wire
-from p2p.addresses import Address, AddressError, check_peer_id, parse_address, peer_id_from_seed, tcp_address
+from p2p.addresses import Address, AddressError, parse_address, peer_id_from_seed, tcp_address
 from p2p.budget import Budgets
 from p2p.config import NetworkConfig
-from p2p.discovery import LocalDiscovery, dial_forever
+from p2p.discovery import PeerFinder, dial_forever
 from p2p.faults import Faults
-from p2p.guards import GuardedGossipSub, GuardedPubsub
+from p2p.guards.gossip import GuardedGossipSub, GuardedPubsub
 from p2p.links import Link, Links
+from p2p.mdns import LocalDiscovery
 from p2p.network import (
     Misbehaviour,
     Network,
@@ -76,13 +77,13 @@ class Libp2pNetwork(Network):
         self._answer_budgets = Budgets(config.answer_rate, trio.current_time)
         self._sessions: dict[PeerId, Link] = {}
         self._infos: dict[PeerId, PeerInfo] = {}
-        self._dialling: set[PeerId] = set()
         self._locks: dict[PeerId, trio.Lock] = {}
         self._topics = {f"/mfchain/{config.genesis.hex()}/{topic}/1": topic for topic in Topic}
         self._topic_names = {topic: name for name, topic in self._topics.items()}
         self._publish_in: trio.MemorySendChannel[tuple[str, bytes]] | None = None
         self._handler: NetworkHandler | None = None
         self._links: Links | None = None
+        self._finder: PeerFinder | None = None
         self._gossip: GuardedPubsub | None = None
 
     # What the node asks
@@ -179,6 +180,9 @@ class Libp2pNetwork(Network):
             open_session=self._open_session,
             session_over=self._session_over,
         )
+        finder = self._finder = PeerFinder(
+            self._local, self._book, links, self._sessions, faults=self._faults, report=self.report
+        )
         mesh, gossip = self._make_gossip(links)
         self._gossip = gossip
         publish_in, to_publish = trio.open_memory_channel[tuple[str, bytes]](_PUBLISH_QUEUE)
@@ -194,12 +198,12 @@ class Libp2pNetwork(Network):
                     await gossip.subscribe(name)
                 for bound in self._sockets:
                     nursery.start_soon(tcp.accept_forever, bound, links.admission, links.serve)
-                nursery.start_soon(dial_forever, self, self._book, self._config.out_peers)
+                nursery.start_soon(dial_forever, finder, self._book, self._config.out_peers)
                 nursery.start_soon(self._publish_forever, to_publish)
-                nursery.start_soon(self._exchange_forever)
+                nursery.start_soon(finder.exchange_forever, self._config.timing.exchange)
                 nursery.start_soon(self._save_forever)
                 if self._config.mdns:
-                    nursery.start_soon(self._discover_locally)
+                    nursery.start_soon(self._discover_locally, finder)
                 self._publish_in = publish_in
                 task_status.started()
         finally:
@@ -288,11 +292,13 @@ class Libp2pNetwork(Network):
                 if not lock.locked():
                     self._locks.pop(link.peer, None)
 
+        finder = self._finder
+        assert finder is not None, "links open sessions while the network runs"
         handler = SessionHandler(
             hello=self._hello,
             on_hello=on_hello,
             on_request=self._on_request,
-            on_peers=lambda session, frame: self._on_peers(link, frame),
+            on_peers=lambda session, frame: finder.hear(link, frame),
             report=self.report,
         )
         budgets = self._request_budgets.of(link.peer), self._answer_budgets.of(link.peer)
@@ -305,6 +311,7 @@ class Libp2pNetwork(Network):
 
     async def _admit(self, link: Link, session: Session, hello: wire.Hello) -> None:
         assert self._handler is not None
+        assert self._finder is not None
         if hello.version != PROTOCOL_VERSION:
             raise Refuse(f"protocol version {hello.version}, {PROTOCOL_VERSION} is spoken here")
         old = self._sessions.get(link.peer)
@@ -329,7 +336,7 @@ class Libp2pNetwork(Network):
             self._book.met(link.peer, str(link.dialled))
         elif hello.listen_port:
             self._book.learn(link.peer, str(tcp_address(link.tcp.remote.host, hello.listen_port)))
-        session.send(self._known_peers(link))
+        session.send(self._finder.known_to(link))
 
     def _retire(self, link: Link, reason: str) -> None:
         """Takes a connected peer out, and tells the node."""
@@ -355,80 +362,12 @@ class Libp2pNetwork(Network):
         assert self._handler is not None
         return await self._handler.on_request(peer, kind, payload)
 
-    # Discovery
-
-    def busy(self) -> Collection[PeerId]:
-        """Peers that need no dial."""
-        return {*self._sessions, *self._dialling, self._local}
-
-    def outbound(self) -> int:
-        """Outbound connections, those being made included."""
-        connected = {peer for peer, link in self._sessions.items() if link.outbound}
-        return len(connected | self._dialling)
-
-    async def dial(self, peer: PeerId) -> None:
-        """Dials a peer at each of its addresses until one works, and serves the connection."""
-        links = self._links
-        if links is None or peer in self._dialling:
-            return
-        self._dialling.add(peer)
-        try:
-            for text in self._book.addresses(peer):
-                started = trio.current_time()
-                if await links.dial(peer, parse_address(text)):
-                    self._book.parted(peer, trio.current_time() - started)
-                    return
-                if peer in self._sessions:
-                    return
-            self._book.failed(peer)
-        except AddressError as error:
-            self._faults.caught("stored address", error, peer)
-            self._book.failed(peer)
-        finally:
-            self._dialling.discard(peer)
-
-    def _found(self, peer: PeerId, address: Address) -> None:
-        if peer != self._local and address.port:
-            self._book.learn(peer, str(address))
-
-    async def _discover_locally(self) -> None:
+    async def _discover_locally(self, finder: PeerFinder) -> None:
         try:
             local = LocalDiscovery(self._config.genesis, self._local, self._listening)
-            await local.run(self._found)
+            await local.run(finder.found)
         except Exception as error:
             self._faults.caught("mDNS", error)
-
-    def _known_peers(self, to: Link) -> wire.Peers:
-        known = []
-        for peer in self._sessions:
-            addresses = [parse_address(text) for text in self._book.addresses(peer)[:1]]
-            # An address of this machine is of use to nobody on another one.
-            known += [
-                (peer, str(one))
-                for one in addresses
-                if peer != to.peer and one.is_loopback <= to.tcp.remote.is_loopback
-            ]
-        return wire.Peers(tuple(known[: wire.MAX_PEERS]))
-
-    def _on_peers(self, link: Link, frame: wire.Peers) -> None:
-        if link.hearsay.charge(0) > 0:
-            self._faults.noted("hearsay ignored")
-            return
-        for peer_text, address_text in frame.known:
-            try:
-                peer, address = check_peer_id(peer_text), parse_address(address_text)
-            except AddressError as error:
-                self.report(link.peer, Misbehaviour.BAD_MESSAGE, str(error))
-                return
-            if address.is_loopback <= link.tcp.remote.is_loopback and not address.is_wildcard:
-                self._found(peer, address.without_peer())
-
-    async def _exchange_forever(self) -> None:
-        while True:
-            await trio.sleep(self._config.timing.exchange)
-            for link in tuple(self._sessions.values()):
-                if link.session is not None:
-                    link.session.send(self._known_peers(link))
 
     # Persistence
 

@@ -9,15 +9,18 @@ import importlib
 import json
 import os
 import pkgutil
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 import benchmarks
 from benchmarks.common.calibration import calibrate
 from benchmarks.common.machine import describe
 from benchmarks.common.suite import Setting, Suite
+
+_ENDINGS: Final = (signal.SIGTERM, signal.SIGHUP)
 
 
 def suites() -> list[str]:
@@ -68,5 +71,14 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def leave(number: int, _frame: object) -> None:
+    """End as suites end that fail, so that they stop their nodes; whoever asks twice gets no more than that."""
+    for asked in _ENDINGS:
+        signal.signal(asked, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    for ending in _ENDINGS:
+        signal.signal(ending, leave)
     sys.exit(main(sys.argv[1:]))

@@ -13,6 +13,7 @@ from runtime.interface.state import StateReader
 from runtime.primitives import BlockNumber, BlockRef, Hash, to_hex
 from runtime.trie import StateVersion, Trie
 from storage.blocks import block_writes, read_body, read_hash, read_header
+from storage.bodies import forget_bodies
 from storage.branch import ExecutedBlock, forget_block, switch
 from storage.columns import FINALIZED, HEAD, IDENTITY, NOTE, SIDE, header_key, side_block, side_key, undo_key
 from storage.errors import Reason, RevertError, StatePruned, StorageError, UnknownBlock
@@ -46,11 +47,20 @@ class _View:
 class ChainDatabase:
     """The blocks that a node has, which of them is the head, and the states it can still read."""
 
-    def __init__(self, store: KeyValueStore, view: _View, pruning: int | None, *, keep_unfinalized: bool) -> None:
+    def __init__(
+        self,
+        store: KeyValueStore,
+        view: _View,
+        pruning: int | None,
+        blocks_pruning: int | None,
+        *,
+        keep_unfinalized: bool,
+    ) -> None:
         """Use `open`, which checks what it finds."""
         self._store = store
         self._view = view
         self._pruning = pruning
+        self._blocks_pruning = blocks_pruning
         self._keep_unfinalized = keep_unfinalized
         self._undo = UndoRecords()
         self._writing = Lock()
@@ -63,6 +73,7 @@ class ChainDatabase:
         genesis_state: Iterable[tuple[bytes, bytes]],
         *,
         state_pruning: int | None,
+        blocks_pruning: int | None = None,
         state_version: StateVersion = StateVersion.V1,
         keep_unfinalized: bool = False,
     ) -> "ChainDatabase":
@@ -73,6 +84,7 @@ class ChainDatabase:
             genesis_block: block 0 of the chain, without extrinsics.
             genesis_state: its state, ascending by key; read only if the store is empty.
             state_pruning: how many states behind the head's can be read, at least 1; None keeps all of them.
+            blocks_pruning: how many of the last final blocks keep their bodies, at least 1; None for all of them.
             state_version: the layout of the state trie.
             keep_unfinalized: keep also what it takes to go back to the last finalized block, however far that is.
 
@@ -82,6 +94,8 @@ class ChainDatabase:
         """
         if state_pruning is not None and state_pruning < 1:
             raise ValueError(f"the states of {state_pruning} blocks cannot be kept: 1 is the least")
+        if blocks_pruning is not None and blocks_pruning < 1:
+            raise ValueError(f"the bodies of {blocks_pruning} final blocks cannot be kept: 1 is the least")
         identity = store.get(IDENTITY)
         if identity is None:
             create(store, genesis_block, genesis_state, state_pruning, state_version)
@@ -90,7 +104,7 @@ class ChainDatabase:
         reader = store.snapshot()
         found = recover(reader, state_version)
         view = _View(reader, HeadState(reader), found.head.block, found.head.floor, found.finalized, found.trie)
-        return ChainDatabase(store, view, state_pruning, keep_unfinalized=keep_unfinalized)
+        return ChainDatabase(store, view, state_pruning, blocks_pruning, keep_unfinalized=keep_unfinalized)
 
     def close(self) -> None:
         """Close the store; no thread may be reading."""
@@ -243,7 +257,7 @@ class ChainDatabase:
             (HEAD, Head(parent, floor).encode()),
         ]
         if finalized != view.finalized:
-            writes.append((FINALIZED, encode_finalized(finalized)))
+            writes += self._finalizing(view, finalized, fork.number)
         self._store.write(writes, sync=True)
         for ref, undo in done.undos:
             self._undo.remember(ref.hash, undo)
@@ -297,6 +311,11 @@ class ChainDatabase:
                 return
             yield from forget_block(side)
 
+    def _finalizing(self, view: _View, block: BlockRef, known: BlockNumber) -> list[Write]:
+        """The writes that note a later final block, and forget bodies behind it; see `forget_bodies`."""
+        forgotten = forget_bodies(view.reader, block.number, known, self._blocks_pruning)
+        return [(FINALIZED, encode_finalized(block)), *forgotten]
+
     def set_finalized(self, block: Hash) -> None:
         """Note that a block of the head's chain is final.
 
@@ -310,7 +329,7 @@ class ChainDatabase:
                 raise ValueError(f"block {to_hex(block)} is not on the head's chain, and cannot be final")
             ref = BlockRef(header.number, block)
             _check_final(view, ref, read_hash(view.reader, ref.number))
-            writes: list[Write] = [(FINALIZED, encode_finalized(ref)), *self._forgotten_sides(view, ref.number)]
+            writes = [*self._finalizing(view, ref, ref.number), *self._forgotten_sides(view, ref.number)]
             self._store.write(writes, sync=True)
             self._publish(replace(view, finalized=ref))
 

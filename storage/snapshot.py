@@ -13,19 +13,13 @@ from typing import Final
 from runtime.header import Block, Header
 from runtime.primitives import BlockNumber, BlockRef, to_hex
 from storage.blocks import block_writes, read_hash, read_header
-from storage.columns import FINALIZED, HEAD, IDENTITY, NOTE, SNAPSHOT, STATE, body_key, header_key, number_key
+from storage.bodies import history_begins
+from storage.columns import FINALIZED, HEAD, IDENTITY, SNAPSHOT, STATE, body_key, header_key, number_key
 from storage.errors import Reason, StorageError
 from storage.kv import KeyValueStore, Write
 from storage.records import Head, Identity, Progress, encode_finalized
 
-HISTORY_NOTE: Final = b"history"
-"""The note that a database has whose bodies begin with a later block than block 1: that block's number."""
 _BATCH: Final = 8_192
-
-
-def first_body(note: bytes | None) -> int:
-    """Read `HISTORY_NOTE`, which most databases have not: the block with which the bodies begin."""
-    return int.from_bytes(note or b"", "big")
 
 
 def is_empty(store: KeyValueStore) -> bool:
@@ -195,7 +189,7 @@ class Snapshot:
             (IDENTITY, Identity(self._progress.genesis, pruning).encode()),
             (HEAD, Head(target, target.number).encode()),
             (FINALIZED, encode_finalized(target)),
-            (NOTE + HISTORY_NOTE, target.number.to_bytes(4, "big")),
+            history_begins(target.number),
             (SNAPSHOT, None),
         ]
         self._store.write(writes, sync=True)

@@ -17,12 +17,14 @@ from node.commands.common import (
 )
 from pallets.matrix_factorization.storage import ITEM_COUNT, MODEL
 from runtime.primitives import BlockRef, to_hex
+from storage.bodies import HISTORY_NOTE, first_body
 
 _LABELS = {
     "name": "chain",
     "id": "id",
     "database": "database",
     "statePruning": "state pruning",
+    "firstBody": "bodies from",
     "genesis": "genesis",
     "best": "best",
     "finalized": "finalized",
@@ -69,6 +71,7 @@ def _info(spec: ChainSpec, stopped: StoppedChain) -> dict[str, object]:
         "id": spec.id,
         "database": str(stopped.path),
         "statePruning": "archive" if stopped.pruning is None else stopped.pruning,
+        "firstBody": max(1, first_body(database.note(HISTORY_NOTE))),
         "genesis": to_hex(stopped.genesis.header.hash()),
         "best": _block(best),
         "finalized": _block(database.finalized()),

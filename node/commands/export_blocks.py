@@ -22,8 +22,8 @@ from node.commands.common import (
 from node.errors import ExitCode, NodeError, UsageError
 from runtime.header import Block
 from runtime.primitives import BlockNumber
+from storage.bodies import HISTORY_NOTE, first_body
 from storage.chain_db import ChainDatabase
-from storage.snapshot import HISTORY_NOTE, first_body
 
 STANDARD = "-"
 """The name that stands for standard input or output."""
@@ -59,8 +59,8 @@ def _blocks(database: ChainDatabase, first: int, last: int) -> Iterator[Block]:
     for number in range(first, last + 1):
         known = database.hash_at(BlockNumber(number))
         block = None if known is None else database.block(known)
-        if block is None and number < first_body(database.note(HISTORY_NOTE)):
-            message = f"block {number} is not kept: the history of this database begins with a snapshot"
+        if block is None and number < (first_kept := first_body(database.note(HISTORY_NOTE))):
+            message = f"block {number} is not kept: the history of this database begins with block {first_kept}"
             raise NodeError(ExitCode.FAILED, message)
         if block is None:
             raise NodeError(ExitCode.DATABASE_REFUSED, f"the database is damaged: block {number} is missing")

@@ -14,6 +14,7 @@ from node.chain_spec import load_spec
 from node.commands.common import BasePath, ChainOption, chosen_base_path, make_directory
 from node.commands.logs import start_logging
 from node.config import (
+    ARCHIVE,
     DEFAULT_IN_PEERS,
     DEFAULT_METRICS_PORT,
     DEFAULT_NAME,
@@ -67,6 +68,10 @@ def run(
         str,
         typer.Option("--state-pruning", metavar="N|archive", help="How many states behind the newest can be read."),
     ] = str(DEFAULT_STATE_PRUNING),
+    blocks_pruning: Annotated[
+        str,
+        typer.Option("--blocks-pruning", metavar="N|archive", help="How many of the last final blocks to keep whole."),
+    ] = ARCHIVE,
     producer: Annotated[
         bool,
         typer.Option(
@@ -311,6 +316,7 @@ def run(
         prometheus_external=prometheus_external,
         no_prometheus=no_prometheus,
         state_pruning=state_pruning,
+        blocks_pruning=blocks_pruning,
         block_time=block_time,
         log=tuple(log or ()),
         log_format=log_format,

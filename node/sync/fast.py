@@ -3,9 +3,10 @@
 It runs before there is a chain, on a database that is on its way (`storage.snapshot`). What has come and was checked is
 on disk, so it goes on after a restart, and with another peer when one fails. In order:
 
-1. Headers from block 0 on (`node.followed`), up to the trusted block by its hash, then by seals, turns and handovers.
-2. Votes in the last blocks: they show a final checkpoint. A trusted block behind that is final too.
-3. The state after that block, in ranges, each with a proof that it is all there is between its ends.
+1. Headers from block 0 on (`node.followed`), up to the trusted block by its hash (`trusted_way`), then by seals, turns
+   and handovers, which are shown by votes.
+2. Votes in the last blocks (`vote_search`): they show a final checkpoint. A trusted block behind that is final too.
+3. The state after that block (`state_fetch`), in ranges, each with a proof that it is all there is between its ends.
 4. Its body. Then the database is one, and blocks are executed from there on.
 
 How can it be attacked? A peer may give headers of a chain of its own: then it cannot show the votes, or lacks the
@@ -15,32 +16,27 @@ silent: a request has a deadline, and the others come first then. What it may no
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import trio
 
 from node.age import half_leak
 from node.chain_spec import ChainSpec
-from node.errors import ExitCode, NodeError, first_error
+from node.errors import ExitCode, NodeError
 from node.executor import Executor
-from node.followed import BadVotes, Ballots, FollowedChain
+from node.followed import BadVotes, FollowedChain
 from node.ring import MAX_SLOTS_AHEAD, slot_at
 from node.sync.asker import Asker, is_unknown
-from node.sync.messages import (
-    MAX_HEADERS,
-    MAX_VOTE_BLOCKS,
-    Handshake,
-    MessageError,
-    StateAnswer,
-    StateRequest,
-)
+from node.sync.messages import MAX_HEADERS, Handshake, MessageError, StateAnswer
 from node.sync.pace import Pace, PeerFails, PeerLies, SourcePeer
+from node.sync.state_fetch import fetch_state
+from node.sync.trusted_way import BYTES_HELD, TrustedWay, size_of
+from node.sync.vote_search import VoteSearch
 from p2p.network import Misbehaviour, Network, NetworkError, PeerId, PeerInfo, Refuse, Refused, Topic, Verdict
-from pallets.finality.votes import Checkpoint
 from runtime.header import Header
 from runtime.interface.errors import BlockFault, InvalidBlock
-from runtime.primitives import BlockNumber, BlockRef, Hash, to_hex
-from runtime.trie import ProofError, StateVersion, verify_range
+from runtime.primitives import BlockNumber, BlockRef, to_hex
 from storage.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -50,13 +46,8 @@ _WAITING: Final = 10.0
 _PROGRESS: Final = 5.0
 _HEADERS_HELD: Final = 8_192
 """Headers that are in memory only: the last ones, of which some may not be there to stay."""
-_BYTES_HELD: Final = 1 << 24
-"""As many bytes of them, too."""
 _AT_ONCE: Final = 32
 """Headers that are followed at once in a thread, which cannot be interrupted."""
-_VOTE_RANGES: Final = 8
-"""Stretches of blocks that are searched for votes, the last one first."""
-_FIRST_STRETCH: Final = 32
 
 
 class FastSync:
@@ -84,8 +75,7 @@ class FastSync:
         self._chain = FollowedChain(spec, genesis, trusted)
         self._peers: dict[PeerId, SourcePeer] = {}
         self._came = trio.Event()
-        self._marks: dict[int, Hash] = {}
-        """Blocks that lead to the trusted one, which is among them, by number; none before a peer has shown them."""
+        self._way = TrustedWay()
         self._strangers: set[PeerId] = set()
         self._pace = Pace(float("-inf"))
         self._told_at = float("-inf")
@@ -146,7 +136,7 @@ class FastSync:
         log.info("the headers so far lead nowhere; starting over")
         self._snapshot.start_over()
         self._chain = FollowedChain(self._spec, self._genesis, self._trusted)
-        self._marks = {}
+        self._way = TrustedWay()
         self._strangers = set()
 
     # Peers.
@@ -211,16 +201,17 @@ class FastSync:
 
     async def _headers(self, ask: Asker) -> tuple[FollowedChain, list[Header]]:
         """Follow a peer's chain to its end; return it there, and the headers that are not stored yet."""
-        if not self._chain.is_trusted and not self._marks:
-            await self._find_trusted(ask)
+        trusted = self._trusted
+        if trusted is not None and not self._chain.is_trusted and not self._way.is_known:
+            await self._way.find(self._chain.copy(), trusted, partial(self._more, ask))
         chain, fresh, size = self._chain.copy(), list[Header](), 0
         while headers := await self._more(ask, chain):
             fresh += headers
-            size += _size(headers)
-            sure = self._sure(headers)
+            size += size_of(headers)
+            sure = self._way.last_sure(headers)
             if sure:
                 count = sure - self._chain.head.number
-            elif len(fresh) > 2 * _HEADERS_HELD or size > 2 * _BYTES_HELD:
+            elif len(fresh) > 2 * _HEADERS_HELD or size > 2 * BYTES_HELD:
                 if not chain.is_trusted:
                     raise PeerLies(Misbehaviour.BAD_BLOCK, "headers that do not lead to the trusted block")
                 count = len(fresh) // 2
@@ -228,7 +219,7 @@ class FastSync:
                 continue
             await self._store(fresh[:count])
             del fresh[:count]
-            size = _size(fresh)
+            size = size_of(fresh)
         return chain, fresh
 
     async def _more(self, ask: Asker, chain: FollowedChain, last: int | None = None) -> list[Header]:
@@ -246,7 +237,7 @@ class FastSync:
             while at < len(headers):
                 at += await self._executor.aside(_follow, chain, headers[at : at + _AT_ONCE])
                 if chain.handover is not None:
-                    await self._show(ask, chain)
+                    await self._votes(ask).show(chain)
         except InvalidBlock as error:
             raise PeerLies(Misbehaviour.BAD_BLOCK, f"behind block {chain.head.number}: {error}") from None
         if chain.slot > slot_at(self._clock(), self._spec.slot_duration) + MAX_SLOTS_AHEAD:
@@ -256,36 +247,6 @@ class FastSync:
             self._moved(ask, len(headers))
         self._tell("fast sync: header %d", chain.head.number)
         return headers
-
-    async def _find_trusted(self, ask: Asker) -> None:
-        """Follow headers to the trusted block and keep hashes on the way: what leads elsewhere is never stored.
-
-        Then the headers are fetched again, from whoever has them, and stored from one such hash to the next.
-        """
-        trusted = self._trusted
-        assert trusted is not None, "there is something to find"
-        chain, marks = self._chain.copy(), dict[int, Hash]()
-        since, size = chain.head.number, 0
-        while chain.head.number < trusted.number:
-            headers = await self._more(ask, chain, trusted.number)
-            if not headers:
-                raise PeerFails("the peer has not got the trusted block yet")
-            size += _size(headers)
-            if chain.head.number == trusted.number or chain.head.number - since >= MAX_HEADERS or size >= _BYTES_HELD:
-                marks[chain.head.number] = chain.head.hash
-                since, size = chain.head.number, 0
-        self._marks = marks
-
-    def _sure(self, headers: list[Header]) -> int:
-        """Return the last of some headers that is known to lead to the trusted block, 0 if none is."""
-        sure = 0
-        for header in headers:
-            mark = self._marks.get(header.number)
-            if mark is not None:
-                if mark != header.hash():
-                    raise PeerLies(Misbehaviour.BAD_BLOCK, f"block {header.number} does not lead to the trusted one")
-                sure = header.number
-        return sure
 
     async def _store(self, headers: list[Header]) -> None:
         """Store headers behind those that are stored."""
@@ -299,30 +260,14 @@ class FastSync:
 
     async def _met_stranger(self, peer: PeerId) -> None:
         """A peer knows nothing of our last header: if half of them do not, that one is taken for the wrong one."""
-        if self._marks and not self._chain.is_trusted:
+        if self._way.is_known and not self._chain.is_trusted:
             return  # It leads to the trusted block.
         self._strangers = {*self._strangers, peer} & self._peers.keys()
         if self._chain.head.number and 2 * len(self._strangers) >= max(1, len(self._peers)):
             await self._executor.on_chain(self._start_over)
 
-    async def _show(self, ask: Asker, chain: FollowedChain) -> None:
-        """Have a handover shown."""
-        handover = chain.handover
-        assert handover is not None, "there is one"
-        first = chain.checkpoint_since(handover.since)
-        ballots = Ballots(chain)
-        number = handover.by.number if first is None else BlockNumber(first.number + 1)
-        while number <= handover.by.number:
-            last = min(handover.by.number, number + MAX_VOTE_BLOCKS - 1)
-            number = await self._votes(ask, ballots, number, BlockNumber(last))
-        await self._executor.aside(chain.show, ballots.votes())
-
-    async def _votes(self, ask: Asker, ballots: Ballots, first: BlockNumber, last: BlockNumber) -> BlockNumber:
-        """Ask for the votes in some blocks; return the first block that is left."""
-        answer = await ask.votes(first, last)
-        ballots.add(answer.votes)
-        self._moved(ask, answer.last - first + 1)
-        return BlockNumber(answer.last + 1)
+    def _votes(self, ask: Asker) -> VoteSearch:
+        return VoteSearch(ask, self._executor, partial(self._moved, ask))
 
     async def _target(self, ask: Asker, chain: FollowedChain) -> BlockRef:
         """Find the latest block that is final, by votes or because it is trusted."""
@@ -334,71 +279,27 @@ class FastSync:
             log.warning(
                 "the trusted block is older than half the leak: whoever has left since could have made another history"
             )
-        final = await self._final(ask, chain)
+        final = await self._votes(ask).final(chain)
         if trusted is not None and (final is None or final.number <= trusted.number):
             return trusted
         if final is None or not final.number:
             raise PeerFails("nothing is final yet")
         return BlockRef(final.number, final.hash)
 
-    async def _final(self, ask: Asker, chain: FollowedChain) -> Checkpoint | None:
-        ballots = Ballots(chain)
-        last = chain.head.number
-        for attempt in range(_VOTE_RANGES):
-            if last < 1:
-                break
-            # The first stretches are short, for peers that have few bodies.
-            first = BlockNumber(max(1, last - min(MAX_VOTE_BLOCKS, _FIRST_STRETCH << attempt) + 1))
-            number = first
-            try:
-                while number <= last:
-                    number = await self._votes(ask, ballots, number, last)
-            except Refused:
-                # A peer that has begun with a snapshot itself has no bodies from before.
-                break
-            final = await self._executor.aside(chain.final_by, ballots.votes())
-            if final is not None:
-                return final
-            last = BlockNumber(first - 1)
-        return None
-
     # The state.
 
     async def _state(self, ask: Asker) -> None:
-        """Fetch the rest of the state; the next range is asked for while one is checked and stored."""
-        snapshot = self._snapshot
-        if snapshot.has_state:
-            return
-        header = snapshot.target_header
-        given, taken = trio.open_memory_channel[StateAnswer](1)
+        """Fetch the rest of the state."""
+        count, header = 0, self._snapshot.target_header
 
-        async def fetch() -> None:
-            async with given:
-                after = snapshot.after
-                while True:
-                    answer = await ask.state(StateRequest(header.hash(), after))
-                    last = answer.pairs[-1][0] if answer.pairs else b""
-                    if not answer.is_last and (not answer.pairs or (after is not None and last <= after)):
-                        raise PeerLies(Misbehaviour.BAD_RESPONSE, "a range of the state that leads nowhere")
-                    await given.send(answer)
-                    if answer.is_last:
-                        return
-                    after = last
+        def stored(answer: StateAnswer) -> None:
+            nonlocal count
+            count += len(answer.pairs)
+            self._strangers.clear()
+            self._moved(ask, sum(1 + len(value) // 1_024 for _, value in answer.pairs))
+            self._tell("fast sync: %d keys of the state of block %d", count, header.number)
 
-        count, failure = 0, None
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(fetch)
-                async for answer in taken:
-                    await self._executor.on_chain(_store_range, snapshot, header.state_root, answer)
-                    count += len(answer.pairs)
-                    self._strangers.clear()
-                    self._moved(ask, sum(1 + len(value) // 1_024 for _, value in answer.pairs))
-                    self._tell("fast sync: %d keys of the state of block %d", count, header.number)
-        except* (PeerLies, PeerFails, NetworkError, MessageError) as group:
-            failure = first_error(group)
-        if failure is not None:
-            raise failure
+        await fetch_state(ask, self._snapshot, self._executor, stored)
 
     # What the network calls.
 
@@ -429,10 +330,6 @@ class FastSync:
         raise Refuse("a fast sync is under way here")
 
 
-def _size(headers: list[Header]) -> int:
-    return sum(len(header.encode()) for header in headers)
-
-
 def _follow(chain: FollowedChain, headers: list[Header]) -> int:
     """Follow headers, up to one whose handover has to be shown; return how many."""
     for count, header in enumerate(headers, 1):
@@ -440,12 +337,3 @@ def _follow(chain: FollowedChain, headers: list[Header]) -> int:
         if chain.handover is not None:
             return count
     return len(headers)
-
-
-def _store_range(snapshot: Snapshot, root: Hash, answer: StateAnswer) -> None:
-    """Check a range of the state, then store it."""
-    try:
-        verify_range(root, answer.proof, answer.pairs, snapshot.after, StateVersion.V1, is_last=answer.is_last)
-    except ProofError as error:
-        raise PeerLies(Misbehaviour.BAD_BLOCK, f"a part of the state: {error}") from None
-    snapshot.put(answer.pairs, is_last=answer.is_last)

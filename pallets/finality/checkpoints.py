@@ -34,6 +34,11 @@ _READING_WEIGHT: Final = 50_000
 _JOINT_WEIGHT: Final = 300_000
 
 
+def reading_weight(voters: int, following: int) -> int:
+    """Return what it weighs to open a ballot of so many voters, and of so many who are to follow them."""
+    return (voters + following) * (_JOINT_WEIGHT if following else _READING_WEIGHT)
+
+
 def record_parent(context: Context) -> None:
     """Note the hash of the parent, if it is a checkpoint; the state is still that of the parent."""
     state = context.state
@@ -103,9 +108,7 @@ class Ballot:
     @property
     def weight(self) -> int:
         """Return what it weighs to read who may vote, and to see whether enough have."""
-        voters = self._voters
-        accounts = len(voters.voters) + len(voters.following)
-        return accounts * (_JOINT_WEIGHT if voters.following else _READING_WEIGHT)
+        return reading_weight(len(self._voters.voters), len(self._voters.following))
 
     def result(self) -> OpenCheckpoint:
         """Return the checkpoint with the votes that it has by now."""

@@ -130,9 +130,13 @@ def bar_offender(context: Context, offender: AccountId, epoch: int, rules: Rules
 
 def equivocation_call(first: Header, second: Header) -> bytes:
     """Return the encoded call that reports two headers."""
+    return encoded_equivocation(first.encode(), second.encode())
+
+
+def encoded_equivocation(first: bytes, second: bytes) -> bytes:
+    """Return the encoded call that reports two encoded headers."""
     evidence = Bytes(MAX_EVIDENCE)
-    parts = (evidence.encode(header.encode()) for header in (first, second))
-    return bytes((INDEX, REPORT_EQUIVOCATION)) + b"".join(parts)
+    return bytes((INDEX, REPORT_EQUIVOCATION)) + evidence.encode(first) + evidence.encode(second)
 
 
 def join_call(recent_block: BlockNumber, nonce: int) -> bytes:

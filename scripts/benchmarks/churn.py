@@ -21,8 +21,9 @@ from typing import Final
 
 from benchmarks.common.suite import Results, Setting
 from benchmarks.serving.node import NodeProcess, wait_for_port
-from benchmarks.serving.ring import Follower, free_port, launch, ring_of, running_ring, write_spec
+from benchmarks.serving.ring import Follower, launch, ring_of, running_ring, write_spec
 from benchmarks.serving.visitors import visit_again_and_again
+from ports import free_port
 from rpc.transactions import signing_now, submit_rating
 from runtime.crypto import KeyPair, Scheme
 from runtime.primitives import from_hex, to_hex
@@ -134,7 +135,7 @@ class _Visitors:
         self.counts = context.Array("i", 2)
         boot = [address(node) for node in nodes]
         arguments = (genesis, boot, pause, self._ended, self.counts)
-        self._process = context.Process(target=visit_again_and_again, args=arguments)
+        self._process = context.Process(target=visit_again_and_again, args=arguments, daemon=True)
         self._process.start()
 
     def end(self) -> None:

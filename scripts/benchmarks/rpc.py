@@ -146,7 +146,7 @@ class _Bench:
         accounts = [ss58_encode(pair.public) for pair in self.pairs]
         found = {"idle": self._waits(accounts, 2_000)}
         context = multiprocessing.get_context("spawn")
-        submitter = context.Process(target=_submit_all, args=(self.node.port, calls))
+        submitter = context.Process(target=_submit_all, args=(self.node.port, calls), daemon=True)
         submitter.start()
         while not self.node.client().call("author_pendingExtrinsics"):
             time.sleep(0.05)

@@ -7,7 +7,6 @@ executes them. `share` is catching up by local import, both in blocks a second o
 """
 
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from node.config import database_path
 from node.memory import without_collections
 from node.signatures import VerifiedSignatures
 from p2p.addresses import peer_id_from_seed
+from ports import free_port
 from storage.leveldb import LevelDbStore
 
 _SEED: Final = bytes(31) + b"\1"
@@ -90,10 +90,7 @@ def _import(file: Path, directory: Path) -> Taken:
 
 def _catch_up(directory: Path, chain: Path, blocks: int) -> tuple[Taken, float]:
     """Let a new node catch up; what that took of it, and the processor time of the node that gave the blocks."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    address = f"/ip4/127.0.0.1/tcp/{port}"
+    address = f"/ip4/127.0.0.1/tcp/{free_port()}"
     with _node(chain, directory / "giver", "--listen-addr", address, "--node-key", _SEED.hex()) as (giver, _):
         before = giver.cpu()
         boot = f"{address}/p2p/{peer_id_from_seed(_SEED)}"

@@ -87,16 +87,14 @@ def test_killed_while_it_fetches(grown: Grown) -> None:
     node.stop()
 
 
-def test_who_executes_everything_has_the_same(grown: Grown) -> None:
+def test_who_executes_everything_has_the_same_and_is_shown_no_other_history(grown: Grown) -> None:
     node = grown.network.launch("frank", "--trusted", grown.trusted, boot=grown.boot)
     node.wait_until_ready()
     with Watchers(*grown.nodes, node) as everywhere:
         assert everywhere.agree_on_model()["ratings"] == 90
         assert node.user.json("status")["finalized"]["number"] >= grown.final
     node.stop()
-
-
-def test_another_trusted_block_than_the_one_that_is_here_is_refused(grown: Grown) -> None:
+    # With its database it refuses another trusted block than the one that is there.
     words = ("--chain", grown.network.spec, *grown.network.place("frank").options, "--trusted", "3:0x" + 64 * "7")
     code, _, told = run("mfchain-node", *words, "--rpc-port", 0, "--no-prometheus", patience=STARTS_WITHIN)
     assert code == 3
@@ -137,7 +135,7 @@ def test_who_fetches_a_state_takes_part_like_everybody(grown: Grown) -> None:
     # Nobody takes the rest for a whole history.
     place = grown.network.place("dave").directory
     words = ("export-blocks", grown.network.directory / "blocks", "--chain", grown.network.spec, "--base-path", place)
-    said = "block 1 is not kept: the history of this database begins with a snapshot"
+    said = "block 1 is not kept: the history of this database begins with block "
     code, _, told = run("mfchain-node", *words, patience=STARTS_WITHIN)
     assert code == 1
     assert said in told

@@ -446,12 +446,13 @@ def test_no_bytes_make_the_parser_fail_otherwise(data: bytes) -> None:
 @st.composite
 def documents(draw: st.DrawFn) -> Document:
     """A valid document with everything set that can be."""
-    length = draw(st.integers(8_192, MAX_BLOCK_LENGTH))
     low = draw(st.integers(-32_768, 32_000))
     accounts = st.binary(min_size=32, max_size=32).map(lambda data: "0x" + data.hex())
     heights = draw(st.lists(st.integers(0, 2**32 - 1), max_size=3, unique=True))
     labels = draw(st.lists(st.sampled_from(["bad", "fair", "good", "1.5", "★"]), unique=True, max_size=3))
     sealing = draw(st.sampled_from(Sealing))
+    shortest, lightest = (32_783, 51) if sealing is Sealing.RING else (8_192, 50)
+    length = draw(st.integers(shortest, MAX_BLOCK_LENGTH))
     titles = st.text(st.characters(exclude_categories=["Cs"]), max_size=32)
     return {
         "name": draw(st.text(st.sampled_from("aé b-"), min_size=1, max_size=128)),
@@ -480,9 +481,9 @@ def documents(draw: st.DrawFn) -> Document:
         },
         "consensus": {"epochSlots": draw(st.integers(1, 1_000)), "joinWork": draw(st.integers(1, 2**62))},
         "limits": {
-            "maxBlockWeightMs": draw(st.integers(50, 60_000)),
+            "maxBlockWeightMs": draw(st.integers(lightest, 60_000)),
             "maxBlockLengthBytes": length,
-            "maxExtrinsicLengthBytes": draw(st.integers(8_192, length)),
+            "maxExtrinsicLengthBytes": draw(st.integers(shortest, length)),
             "maxNewAccountsPerBlock": draw(st.integers(1, 2**32 - 1)),
             "maxItemsPerBlock": draw(st.integers(1, 2**32 - 1)),
         },
@@ -644,6 +645,41 @@ def test_the_largest_call_of_a_new_account_fits_the_smallest_block() -> None:
     batch = next(call for call in build_calls(Config(RatingScale(-1, 1, 2))) if call.name == "submit_ratings")
     weight = BASE_EXTRINSIC_WEIGHT + batch.weight([(0, 1)] * 256)
     BlockMeter(limits).check(weight=weight, length=limits.extrinsic_length, is_new=True)
+
+
+RING_NEEDS = "as a ring's blocks carry votes and reports and the"
+
+
+@pytest.mark.parametrize(
+    ("apply", "message"),
+    [
+        (
+            change("limits", "maxExtrinsicLengthBytes", to=32_782),
+            f"limits.maxExtrinsicLengthBytes: must be at least 32783, {RING_NEEDS} longest of them must fit, not 32782",
+        ),
+        (
+            change("limits", to={"maxBlockLengthBytes": 10_000}),
+            f"limits.maxBlockLengthBytes: must be at least 32783, {RING_NEEDS} longest of them must fit, not 10000",
+        ),
+        (
+            change("limits", "maxBlockWeightMs", to=50),
+            f"limits.maxBlockWeightMs: must be at least 51, {RING_NEEDS} heaviest of them must fit, not 50",
+        ),
+    ],
+)
+def test_a_ring_whose_blocks_could_not_carry_votes_is_refused(apply: Callable[[Document], None], message: str) -> None:
+    value = document("local")
+    apply(value)
+    with pytest.raises(SpecError) as caught:
+        parse(value)
+    assert str(caught.value) == message
+    assert parse(value | {"sealing": "interval"}).sealing is Sealing.INTERVAL, "nobody votes there"
+
+
+def test_a_ring_may_have_blocks_that_just_carry_votes() -> None:
+    value = document("local")
+    value["limits"] |= {"maxBlockLengthBytes": 32_783, "maxExtrinsicLengthBytes": 32_783, "maxBlockWeightMs": 51}
+    assert parse(value).limits.extrinsic_length == 32_783
 
 
 def test_the_longest_block_can_be_decoded() -> None:

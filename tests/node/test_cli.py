@@ -78,6 +78,7 @@ RUN_OPTIONS = {
     "--prometheus-external",
     "--no-prometheus",
     "--state-pruning",
+    "--blocks-pruning",
     "--block-time",
     "--log",
     "--log-format",
@@ -271,6 +272,7 @@ def test_every_option_arrives(cli: Cli, started: list[NodeConfig], tmp_path: Pat
     boot = "/ip4/127.0.0.1/tcp/30333/p2p/12D3KooWN48oyVhbfEbAeoexSu3D4GpjTgq578EYZeHse32kDu4X"
     options = (
         f"--chain dev --base-path {tmp_path} --name Me --producer --suri //Me --block-time 250 --state-pruning archive "
+        "--blocks-pruning 10 "
         f"--port 5 --listen-addr /ip4/10.0.0.1/tcp/6 --bootnodes {boot} --node-key {'1' * 64} --no-mdns --in-peers 7 "
         f"--out-peers 8 --sync full --trusted 9:0x{'12' * 32} "
         "--rpc-port 1234 --rpc-external --rpc-cors https://example.org --rpc-methods safe "
@@ -304,6 +306,7 @@ def test_every_option_arrives(cli: Cli, started: list[NodeConfig], tmp_path: Pat
         sync=SyncMode.FULL,
         trusted=BlockRef(BlockNumber(9), Hash(b"\x12" * 32)),
         state_pruning=None,
+        blocks_pruning=10,
         block_time=0.25,
         log=LogConfig(30, (("rpc", 10), ("node", 40)), LogFormat.JSON),
     )

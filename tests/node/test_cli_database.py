@@ -52,13 +52,15 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
     return command_line(capsys)
 
 
-def grow(base: Path, spec: ChainSpec, length: int = LENGTH, pruning: int | None = 256) -> list[Block]:
+def grow(
+    base: Path, spec: ChainSpec, length: int = LENGTH, pruning: int | None = 256, bodies: int | None = None
+) -> list[Block]:
     """Make the database of a chain with so many blocks; return them."""
     first = genesis(spec).header.hash()
     store = LevelDbStore(database_path(base, spec))
     blocks = []
     try:
-        chain = Chain.open(spec, store, state_pruning=pruning)
+        chain = Chain.open(spec, store, state_pruning=pruning, blocks_pruning=bodies)
         version = chain.runtime.version
         for nonce in range(length):
             call = SUBMIT_RATING + U64.encode(nonce) + I64.encode(1)
@@ -121,6 +123,7 @@ def test_chain_info(cli: Cli, blocks: list[Block], dev: ChainSpec, tmp_path: Pat
         "id": "dev",
         "database": str(tmp_path / "here" / "chains" / "dev" / "db"),
         "statePruning": 256,
+        "firstBody": 1,
         "genesis": first,
         "best": ref(blocks[-1]),
         "finalized": ref(blocks[-1]),
@@ -136,6 +139,7 @@ def test_chain_info(cli: Cli, blocks: list[Block], dev: ChainSpec, tmp_path: Pat
         "id              dev\n"
         f"database        {tmp_path}/here/chains/dev/db\n"
         "state pruning   256\n"
+        "bodies from     1\n"
         f"genesis         {first}\n"
         f"best            {head}\n"
         f"finalized       {head}\n"
@@ -643,3 +647,21 @@ def test_purge_that_fails(cli: Cli, dev: ChainSpec, tmp_path: Path) -> None:
         1, f"the database in {path} cannot be deleted: Cannot call rmtree on a symbolic link"
     )
     assert (target / "CURRENT").is_file()
+
+
+# Bodies that are not kept
+
+
+def test_bodies_that_are_not_kept_are_missed_by_name(cli: Cli, dev: ChainSpec, tmp_path: Path) -> None:
+    blocks = grow(tmp_path, dev, bodies=2)
+    here, file = where(tmp_path), tmp_path / "blocks"
+    assert info(cli, tmp_path)["firstBody"] == 4
+    gone = "block 1 is not kept: the history of this database begins with block 4"
+    assert cli("export-blocks", file, *here) == failed(1, gone)
+    assert cli("export-blocks", file, "--from", 4, *here).code == 0
+    assert cli("check-block", 3, *here) == failed(1, "the extrinsics of block 3 are not kept")
+    assert cli("check-block", 4, *here).code == 0
+    kept = "block 3 cannot be the best block again: bodies are kept from block 4 on"
+    assert cli("revert", 2, *here) == failed(1, kept)
+    assert cli("revert", 1, *here).code == 0
+    assert head_of(cli, tmp_path) == ref(blocks[3])

@@ -73,6 +73,7 @@ def test_without_options_a_node_follows_the_local_chain() -> None:
         sync=SyncMode.FULL,
         trusted=None,
         state_pruning=256,
+        blocks_pruning=None,
         block_time=2.0,
         log=LogConfig(),
     )
@@ -301,6 +302,20 @@ def test_what_is_no_name(name: str) -> None:
 )
 def test_state_pruning(text: str, kept: int | None) -> None:
     assert configured(Options(state_pruning=text)).state_pruning == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"), [("archive", None), ("archive-canonical", None), ("1", 1), ("4294967295", 2**32 - 1)]
+)
+def test_blocks_pruning(text: str, kept: int | None) -> None:
+    assert configured(Options(blocks_pruning=text)).blocks_pruning == kept
+
+
+@pytest.mark.parametrize("text", ["", "0", "canonical", "4294967296"])
+def test_what_is_no_blocks_pruning(text: str) -> None:
+    assert refused(Options(blocks_pruning=text)) == (
+        f"--blocks-pruning: must be archive or archive-canonical or a number from 1 to 4294967295, not {text!r}"
+    )
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "all", "4294967296", "9" * 5_000, "٣"])

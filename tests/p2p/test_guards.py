@@ -29,6 +29,8 @@ GUARDS: list[tuple[str, Any, Any]] = [
     ("second_writer_on_a_stream", 0, 2),
     ("topics_made_up_by_a_peer", 0, 500),
     ("memory_of_messages", [0, 0], [10, 10]),
+    ("stream_that_does_not_open_at_once", True, False),
+    ("subscriptions_of_a_peer_whose_stream_is_open", [True, False], [False, False]),
     ("allocation_for_a_length", 65536, 1 << 40),
 ]
 

@@ -12,6 +12,7 @@ from websockets.sync.server import serve as serve_websocket
 from rpc.client import RpcClient
 from rpc.errors import RpcError
 from runtime.primitives import to_hex
+from scripts.ports import free_port
 from tests.rpc.conftest import Start
 from tests.rpc.fake_node import EXTRINSIC, FakeNode
 from tests.rpc.served import PATIENCE, Served
@@ -52,11 +53,6 @@ def http_impostor(response: bytes) -> Iterator[str]:
         thread.start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
         thread.join(PATIENCE)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def test_calls(client: RpcClient) -> None:

@@ -1,6 +1,10 @@
 """scripts/bench.py: how suites are found, called and reported."""
 
 import json
+import re
+import signal
+import subprocess
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +15,9 @@ from benchmarks.common.calibration import CHECKS, Calibration
 from benchmarks.common.suite import Results, Setting
 from benchmarks.common.timing import Taken, segments, summary
 from scripts import bench
+from tests.support.processes import PATIENCE, STARTS_WITHIN, Lines
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_suite_is_a_module_of_the_folder(capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,3 +59,33 @@ def test_segments_are_summed_up_by_their_median() -> None:
     expected = {"segments": 3, "cpuSeconds": 1.0, "cpuSecondsLeast": 0.5, "wallSeconds": 3.5}
     assert summary(taken, operations=2) == expected
     assert Calibration(cpu_seconds=0.01, wall_seconds=0.02).share(50.0) == 0.5
+
+
+def processes_with(word: str) -> list[str]:
+    """The commands that run and have a word in them."""
+    listed = subprocess.run(["/bin/ps", "-A", "-ww", "-o", "command="], capture_output=True, text=True, check=True)
+    return [line for line in listed.stdout.splitlines() if word in line]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
+def test_nodes_do_not_outlive_a_suite_that_is_told_to_end(ending: signal.Signals, tmp_path: Path) -> None:
+    words = [sys.executable, ROOT / "scripts" / "bench.py", "--suite", "rpc", "--json", tmp_path / "out.json"]
+    with subprocess.Popen(
+        [*map(str, words), "--cache", str(tmp_path / "cache"), "--users", "3"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={"TMPDIR": str(tmp_path), "PATH": "/usr/bin:/bin"},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        out, err = Lines(process.stdout), Lines(process.stderr)
+        assert out.match(re.compile("300 ratings by 3 users are in blocks"), STARTS_WITHIN) is not None, err.text
+        base = f"--base-path {tmp_path}"
+        assert processes_with(base), "the suite has a node"
+        process.send_signal(ending)
+        assert process.wait(PATIENCE) == 128 + ending
+        assert processes_with(base) == []
+        assert [line for line in err.rest() if "Traceback" in line] == []
+        out.rest()

@@ -12,7 +12,7 @@ import pytest
 
 from rpc.client import RpcClient
 from scripts import localnet
-from tests.support.networks import free_port
+from scripts.ports import free_port
 from tests.support.processes import PATIENCE, STARTS_WITHIN, Lines, User
 
 ROOT = Path(__file__).parents[2]

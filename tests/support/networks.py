@@ -1,9 +1,8 @@
 """Networks of nodes as processes on this machine: who is in them, what they agree on, and what their logs may say."""
 
-import random
 import re
-import socket
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -18,14 +17,13 @@ from runtime.crypto import Scheme
 from runtime.header import Header
 from runtime.keys import key_pair_from_uri
 from runtime.primitives import blake2b_256
+from scripts.ports import free_port
 from tests.support.processes import PATIENCE, NodeProcess, Nodes
 
 RING: Final = ("alice", "bob", "charlie")
 
 _SETTLED: Final = 3
 """Blocks on top of one after which another branch without it is not to be reckoned with."""
-_PORTS: Final = range(20_000, 32_000)
-"""Below those that the system gives to whoever asks for any."""
 _PLAIN_LINES: Final = re.compile(
     r"\S+ \S+ INFO  ("
     r"node\.service: (mfchain .*|database .*|\d+ ratings by .*|making blocks as .*|peers reach .*|JSON-RPC at .*)"
@@ -60,18 +58,6 @@ def ring_status(node: NodeProcess) -> dict[str, Any]:
     with node.client() as client:
         found: dict[str, Any] = client.call("ring_status")
         return found
-
-
-def free_port() -> int:
-    """A port on which nobody listens, for a node that must find it again after a restart."""
-    while True:
-        port = random.choice(_PORTS)  # noqa: S311 - no secret
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +202,10 @@ def check_readable(node: NodeProcess) -> None:
     if node.is_killed:
         del lines[-1:]  # may be cut
     odd = [line for line in lines if _PLAIN_LINES.fullmatch(line) is None]
-    assert odd == [], node.log
-    blocks = [match[0] for line in lines if (match := _BLOCK_LINE.search(line)) is not None]
-    assert len(blocks) == len(set(blocks)), node.log
+    assert not odd, node.first_of_all(odd)
+    blocks = Counter(match[0] for line in lines if (match := _BLOCK_LINE.search(line)) is not None)
+    repeated = [block for block, times in blocks.items() if times > 1]
+    assert not repeated, node.first_of_all(repeated)
 
 
 def check_final_history(nodes: Sequence[NodeProcess]) -> None:

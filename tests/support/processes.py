@@ -282,7 +282,11 @@ class NodeProcess:
         if self.is_killed and lines:
             del lines[-1]  # may be cut
         loud = [line for line in loud_lines(lines) if self.expected is None or self.expected.search(line) is None]
-        assert not loud, self.log
+        assert not loud, self.first_of_all(loud)
+
+    def first_of_all(self, lines: Sequence[str]) -> str:
+        """Say which lines are at fault, then give the whole log, of which a long report may leave out the middle."""
+        return "\n".join([*lines, "", f"The log of {' '.join(self.arguments)}:", self.log])
 
 
 # All warnings are shown, and fail the test; libp2p imports what is deprecated.

@@ -45,6 +45,7 @@ class RingNode:
     spec: ChainSpec = field(default_factory=ring_spec)
     pruning: int | None = 64
     voters: tuple[str, ...] = ()
+    bodies: int | None = None
     store: MemoryStore = field(default_factory=MemoryStore)
     chain: Chain = field(init=False)
 
@@ -53,7 +54,7 @@ class RingNode:
 
     def open(self) -> None:
         """Open the chain, as after a restart."""
-        self.chain = Chain.open(self.spec, self.store, state_pruning=self.pruning)
+        self.chain = Chain.open(self.spec, self.store, state_pruning=self.pruning, blocks_pruning=self.bodies)
 
     @property
     def slot(self) -> Slot:

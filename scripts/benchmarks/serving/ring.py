@@ -1,7 +1,5 @@
 """Producers that are processes of their own, each of which knows of all the others."""
 
-import secrets
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,12 +13,11 @@ from localnet import Producer
 from node.chain_spec import load_spec, render
 from node.config import DEV_KEYS
 from node.spec_types import ChainSpec
+from ports import free_port
 from runtime.crypto import Scheme
 from runtime.keys import key_pair_from_uri
 
 _PATIENCE: Final = 60.0
-_PORTS: Final = range(20_000, 32_000)
-"""Below those that the system gives to whoever asks for any."""
 
 
 def ring_of(count: int, slot: int, items: int, base: str = "movielens") -> ChainSpec:
@@ -45,18 +42,6 @@ def write_spec(spec: ChainSpec, directory: Path) -> Path:
     file = directory / "chain.json"
     file.write_bytes(render(spec))
     return file
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens; the others have to know it before the node starts."""
-    while True:
-        port = secrets.choice(_PORTS)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
 
 
 def launch(words: Sequence[str]) -> "subprocess.Popen[str]":

@@ -35,10 +35,11 @@ from p2p.network import Misbehaviour, PeerGone, PeerId, PeerInfo, Refuse, Refuse
 from pallets.matrix_factorization.view import derive_view
 from runtime.header import Block
 from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef, Hash
+from storage.bodies import HISTORY_NOTE
 from storage.chain_db import ChainDatabase, StatePruned
 from storage.errors import Reason, StorageError
 from storage.memory import MemoryStore
-from storage.snapshot import HISTORY_NOTE, Snapshot, discard_snapshot, is_snapshot
+from storage.snapshot import Snapshot, discard_snapshot, is_snapshot
 from tests.node.sync.peers import in_virtual_time
 from tests.support.ring_nodes import GENESIS_SLOT, MEMBERS, RingNode, ring_spec
 from tests.support.small_chain import submit_rating
@@ -257,6 +258,25 @@ def test_a_peer_that_began_with_a_snapshot_gives_what_it_has(honest: RingNode) -
     other = Newcomer(honestly(middle), at(honest, target.number + 2))
     assert other.fetch() is not None
     goes_on_like_after(other.chain(), honest)
+
+
+def test_a_peer_that_keeps_few_bodies_says_which_and_states_can_be_fetched_from_it(honest: RingNode) -> None:
+    few = grown(node=RingNode(voters=MEMBERS, bodies=4))
+    assert few.chain.snapshot.best == honest.chain.snapshot.best
+    database, final = few.chain.database, few.chain.snapshot.finalized.number
+    whole = [number for number in range(SLOTS + 1) if database.block(at(few, number).hash) is not None]
+    assert whole == [0, *range(final - 3, SLOTS + 1)]
+
+    async def main() -> None:
+        with pytest.raises(Refused, match=r"^the body of block 1 is not kept here$"):
+            await answered(few, BLOCKS.code, BlocksRequest((at(few, 0).hash,), 8).encode())
+        given = await answered(few, BLOCKS.code, BlocksRequest((at(few, final - 4).hash,), 8).encode())
+        assert given == await answered(honest, BLOCKS.code, BlocksRequest((at(few, final - 4).hash,), 8).encode())
+
+    in_virtual_time(main)
+    us = Newcomer(honestly(few), at(few, final))
+    assert us.fetch() == few.chain.snapshot.finalized
+    goes_on_like(us.chain(), few)
 
 
 def test_a_side_chain_before_the_snapshot_is_too_old(honest: RingNode) -> None:
@@ -618,7 +638,7 @@ def made_up(wide: RingNode, count: int) -> Ask:
 
 def test_what_has_not_led_to_the_trusted_block_is_not_stored(wide: RingNode, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("node.sync.fast._HEADERS_HELD", 2)
-    monkeypatch.setattr("node.sync.fast.MAX_HEADERS", 2)
+    monkeypatch.setattr("node.sync.trusted_way.MAX_HEADERS", 2)
     us = Newcomer(made_up(wide, 20), at(wide, 25), peers=("evil",))
     assert us.fetch(60.0) is None
     assert Snapshot.open(us.store, genesis(SPEC).header).height == 0
@@ -632,7 +652,7 @@ def test_once_the_way_to_the_trusted_block_is_known_others_do_not_leave_it(
     wide: RingNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`first` shows the way, then vanishes: what `evil` gives is not on it."""
-    monkeypatch.setattr("node.sync.fast.MAX_HEADERS", 4)
+    monkeypatch.setattr("node.sync.trusted_way.MAX_HEADERS", 4)
     lie, passes = made_up(wide, 29), 0
 
     async def ask(peer: PeerId, kind: int, payload: bytes) -> bytes:

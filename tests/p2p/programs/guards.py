@@ -19,6 +19,7 @@ from libp2p import new_host
 from libp2p.abc import IHost
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.custom_types import TProtocol
+from libp2p.host.exceptions import StreamFailure
 from libp2p.io.trio import TrioTCPStream
 from libp2p.network.config import ConnectionConfig
 from libp2p.network.stream.exceptions import StreamEOF
@@ -36,14 +37,8 @@ from multiaddr import Multiaddr
 from p2p.budget import Budget, Budgets
 from p2p.config import NetworkConfig, Rate
 from p2p.faults import Faults
-from p2p.guards import (
-    BufferedReader,
-    GuardedGossipSub,
-    GuardedPubsub,
-    GuardedSwarm,
-    GuardedYamux,
-    guard_streams,
-)
+from p2p.guards.connections import GuardedSwarm, GuardedYamux, guard_streams
+from p2p.guards.gossip import BufferedReader, GuardedGossipSub, GuardedPubsub
 from p2p.host import Libp2pNetwork
 from p2p.network import Misbehaviour, PeerId, Topic, Verdict
 from p2p.network import PeerInfo as OurPeerInfo
@@ -487,6 +482,8 @@ async def control_beside_a_verdict(guarded: bool) -> Any:
 
     async with Gossip(guarded, hang).running() as gossip:
         subscription = rpc_pb2.RPC(subscriptions=[rpc_pb2.RPC.SubOpts(subscribe=True, topicid=TOPIC)])
+        peers: dict[ID, Any] = gossip.pubsub.peers
+        peers[OTHER_ID] = FakeStream()
         await gossip.pubsub.continuously_read_stream(
             FakeStream(rpc_bytes(rpc_pb2.RPC(publish=[signed(b"x")])), rpc_bytes(subscription))
         )
@@ -537,6 +534,52 @@ async def memory_of_messages(guarded: bool) -> Any:
             await gossip.pubsub.push_msg(OTHER_ID, signed(b"x", number))
         deliveries = sum(map(len, gossip.mesh.recent_message_deliveries.values()))
         return [deliveries, len(gossip.mesh.equivocation_detection)]
+
+
+@check(virtual=True)
+async def stream_that_does_not_open_at_once(guarded: bool) -> Any:
+    """Has a connected peer a gossip stream after all, when the first one fails on a connection that goes?"""
+    async with Gossip(guarded).running() as gossip:
+        opened: list[FakeStream] = []
+
+        async def new_stream(peer: ID, protocols: object) -> FakeStream:
+            opened.append(FakeStream())
+            if len(opened) == 1:
+                raise StreamFailure("the connection was replaced by another one")
+            opened[-1].get_protocol = lambda: PROTOCOL_ID_V11
+            return opened[-1]
+
+        pubsub: Any = gossip.pubsub
+        pubsub.host.new_stream = new_stream
+        pubsub._peer_is_connected = lambda peer: True
+        await pubsub._handle_new_peer_with_retry(OTHER_ID)
+        return OTHER_ID in pubsub.peers
+
+
+@check()
+async def subscriptions_of_a_peer_whose_stream_is_open(guarded: bool) -> Any:
+    """Are they known when our own stream to it is lost, and when its stream is lost too?"""
+
+    class Open(FakeStream):
+        async def read(self, n: int | None = None) -> bytes:
+            if not self.pieces:
+                await ended.wait()
+            return await super().read(n)
+
+    ended, known = trio.Event(), []
+    hello = rpc_pb2.RPC(subscriptions=[rpc_pb2.RPC.SubOpts(subscribe=True, topicid=TOPIC)])
+    async with Gossip(guarded).running() as gossip, trio.open_nursery() as nursery:
+        pubsub: Any = gossip.pubsub
+        pubsub.peers[OTHER_ID] = FakeStream()
+        nursery.start_soon(pubsub.continuously_read_stream, Open(rpc_bytes(hello)))
+        await trio.testing.wait_all_tasks_blocked()
+        assert OTHER_ID in pubsub.peer_topics[TOPIC]
+        pubsub._handle_dead_peer(OTHER_ID)
+        known.append(OTHER_ID in pubsub.peer_topics.get(TOPIC, ()))
+        ended.set()
+        await trio.testing.wait_all_tasks_blocked()
+        known.append(OTHER_ID in pubsub.peer_topics.get(TOPIC, ()))
+    return known
 
 
 @check()

@@ -1,202 +1,32 @@
-"""What libp2p 0.8.1 needs so that no peer can stop, starve or fill this node. Each guard has its regression test.
+"""Guards around gossip: how it is read, judged, passed on and written, and what it remembers."""
 
-The version is pinned; when it changes, `tests/p2p/test_guards.py` says which of these are no longer needed.
-
-1. Exceptions: libp2p ends its service, and so the whole network, with any exception in a stream handler or in one of
-   its tasks. `GuardedSwarm`, `GuardedPubsub` and `GuardedGossipSub` run every task isolated, `guard_streams` is the one
-   place all inbound streams pass.
-2. Inbound connections are served by `p2p.tcp`, so libp2p's handler, which keeps a task and a slot of each for ever, is
-   not used.
-3. Reads of gossip go through a buffer, not byte by byte.
-4. Dials go to the address itself: libp2p would block a peer for a minute after each failed one.
-5. Every write of a frame has a deadline and is never cut in the middle (`GuardedYamux`); reading is watched over by the
-   keepalive of `p2p.requests`.
-6. Scores and bans are ours (`p2p.peers`).
-7. A message is validated once, however many peers pass it on at the same time; what one peer sends holds up neither
-   others nor its own control traffic (`p2p.validation`); a forged copy does not stand in for the message.
-8. The receive window of the multiplexer is enforced: libp2p only logs a peer that sends more than it may.
-9. Two tasks never write to one gossip stream: replays and flushes that libp2p starts by itself would tear frames apart.
-10. What a peer can make libp2p remember is bounded: topics of control messages, unsent messages, message statistics.
-"""
-
-from collections.abc import Awaitable, Callable, Collection
-from typing import Any, Final, cast
+from collections import Counter
+from collections.abc import Callable, Collection
+from typing import Any, Final
 
 import trio
 from google.protobuf.message import DecodeError
-from libp2p.abc import IMuxedConn, INetStream, ISecureConn
-from libp2p.custom_types import TProtocol
-from libp2p.io.exceptions import ConnectionClosedError
-from libp2p.network.stream.exceptions import StreamError
-from libp2p.network.swarm import Swarm
+from libp2p.abc import IMuxedConn, INetStream
+from libp2p.network.exceptions import SwarmException
+from libp2p.network.stream.exceptions import StreamClosed, StreamError
 from libp2p.peer.id import ID
 from libp2p.pubsub.gossipsub import GossipSub
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.pubsub import Pubsub
 from libp2p.pubsub.rpc_queue import RpcQueue
 from libp2p.pubsub.validators import signature_validator
-from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
-from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX_ID
-from libp2p.stream_muxer.yamux.yamux import Yamux
 
-from p2p.budget import Budget, Budgets
+from p2p.budget import Budgets
 from p2p.config import NetworkConfig
-from p2p.faults import Faults, is_loss
+from p2p.faults import Faults
+from p2p.guards.isolation import IsolatedManager, Report
 from p2p.network import Misbehaviour, PeerId, Verdict
 from p2p.validation import Deliver, Validation
 
-YAMUX: Final = TProtocol(YAMUX_ID)
-MAX_BUFFERED: Final = 20 * 1024 * 1024
-"""Unread bytes of one connection: the largest window of one stream and some."""
 _READ_SIZE: Final = 64 * 1024
 _QUEUE_SIZE: Final = 256
 _MAX_IDS: Final = 1_000
 _MAX_SUBSCRIPTIONS: Final = 16
-
-Report = Callable[[PeerId, Misbehaviour, str], None]
-
-
-class _IsolatedManager:
-    """A service's task manager whose tasks may fail without ending the service."""
-
-    def __init__(self, manager: Any, name: str, faults: Faults) -> None:
-        self._manager = manager
-        self._name = name
-        self._faults = faults
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._manager, name)
-
-    def run_task(self, function: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> None:
-        self._manager.run_task(self._isolated(function), *args, **options)
-
-    def run_daemon_task(self, function: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> None:
-        # As an ordinary task: a daemon's end would end the service too.
-        self._manager.run_task(self._isolated(function), *args, **options)
-
-    def _isolated(self, function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[None]]:
-        async def run(*args: Any) -> None:
-            try:
-                await function(*args)
-            except Exception as error:
-                self._faults.caught(f"{self._name} task {getattr(function, '__name__', 'unnamed')}", error)
-
-        return run
-
-
-class GuardedSwarm(Swarm):
-    """libp2p's table of connections, with isolated tasks."""
-
-    def __init__(self, *args: Any, faults: Faults, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._faults = faults
-
-    @property
-    def manager(self) -> Any:
-        """The isolated task manager."""
-        return _IsolatedManager(self._manager, "swarm", self._faults)
-
-
-def guard_streams(
-    handler: Callable[[INetStream], Awaitable[None]], max_streams: int, faults: Faults, report: Report
-) -> Callable[[INetStream], Awaitable[None]]:
-    """Wraps the handler of all inbound streams: bounds their number a connection, survives their exceptions."""
-    streams: dict[IMuxedConn, int] = {}
-
-    async def guarded(stream: INetStream) -> None:
-        connection = stream.muxed_conn
-        peer = PeerId(str(connection.peer_id))
-        count = streams.get(connection, 0) + 1
-        if count > max_streams:
-            report(peer, Misbehaviour.FLOOD, f"more than {max_streams} streams")
-            await stream.reset()
-            return
-        streams[connection] = count
-        try:
-            await handler(stream)
-        except Exception as error:
-            faults.caught("stream handler", error, peer)
-            if not is_loss(error):
-                report(peer, Misbehaviour.PROTOCOL, f"a stream failed: {type(error).__name__}")
-            await stream.reset()
-        finally:
-            streams[connection] -= 1
-            if not streams[connection]:
-                del streams[connection]
-
-    return guarded
-
-
-class GuardedYamux(Yamux):
-    """The multiplexer with an enforced window, a budget of frames, and writes that end."""
-
-    def __init__(
-        self, secured_conn: ISecureConn, peer_id: ID, *, budget: Budget, write_timeout: float, report: Report
-    ) -> None:
-        super().__init__(secured_conn, peer_id, is_initiator=secured_conn.is_initiator)
-        self._budget = budget
-        self._write_timeout = write_timeout
-        self._report = report
-
-    async def _write_frame(self, data: bytes) -> None:
-        # Shielded: half a frame would garble all that follows. The deadline closes the connection of a peer that
-        # has stopped reading; then every other writer fails too.
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + self._write_timeout) as scope:
-            async with self._write_lock:
-                await self.secured_conn.write(data)
-        if scope.cancelled_caught:
-            await self.secured_conn.close()
-            raise ConnectionClosedError("the peer has stopped reading")
-        await trio.lowlevel.checkpoint()
-
-    async def _read_data_body(self, length: int) -> bytes:
-        buffered = sum(map(len, self.stream_buffers.values()))
-        if buffered + length > MAX_BUFFERED:
-            self._report(PeerId(str(self.peer_id)), Misbehaviour.FLOOD, "more bytes than its windows allow")
-            # The one exception that handle_incoming takes as the end of the connection.
-            raise trio.TooSlowError
-        return await super()._read_data_body(length)
-
-    async def handle_incoming(self) -> None:
-        """Reads frames; each one is charged to the peer's budget."""
-        self.secured_conn = cast(ISecureConn, _Charged(self.secured_conn, self._charge))
-        await super().handle_incoming()
-
-    async def _charge(self, size: int) -> None:
-        wait = self._budget.charge(size)
-        if wait > 0:
-            if self._budget.is_flood():
-                self._report(PeerId(str(self.peer_id)), Misbehaviour.FLOOD, "more frames than its budget")
-            await trio.sleep(min(wait, 1.0))
-
-
-class _Charged:
-    """A connection whose reads are charged for."""
-
-    def __init__(self, inner: ISecureConn, charge: Callable[[int], Awaitable[None]]) -> None:
-        self._inner = inner
-        self._charge = charge
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    async def read(self, n: int | None = None) -> bytes:
-        data = await self._inner.read(n)
-        await self._charge(len(data))
-        return data
-
-
-class GuardedMuxer(MuxerMultistream):
-    """Chooses the multiplexer; there is one."""
-
-    def __init__(self, make: Callable[[ISecureConn, ID], Yamux], negotiate_timeout: int) -> None:
-        super().__init__({YAMUX: Yamux}, negotiate_timeout)
-        self._make = make
-
-    async def new_conn(self, conn: ISecureConn, peer_id: ID) -> IMuxedConn:
-        """Negotiates, then makes the guarded one."""
-        protocol, _ = await self._selector.select(conn, conn.is_initiator, self.negotiate_timeout)
-        return self._annotate_connection(self._make(conn, peer_id), conn, protocol)
 
 
 class BufferedReader:
@@ -276,11 +106,13 @@ class GuardedPubsub(Pubsub):
         self._budgets = budgets
         self._admitted = admitted
         self._validation = Validation(deliver, config.max_verdicts, config.timing.verdict, faults)
+        self._reading: Counter[ID] = Counter()
+        """How many streams a peer writes to us on."""
 
     @property
     def manager(self) -> Any:
         """The isolated task manager."""
-        return _IsolatedManager(self._manager, "gossip", self._faults)
+        return IsolatedManager(self._manager, "gossip", self._faults)
 
     async def continuously_read_stream(self, stream: INetStream) -> None:
         """Reads a peer's gossip until its stream ends or breaks a rule."""
@@ -288,6 +120,7 @@ class GuardedPubsub(Pubsub):
         peer = PeerId(str(peer_id))
         reader = BufferedReader(stream)
         budget = self._budgets.of(peer)
+        self._reading[peer_id] += 1
         try:
             while (raw := await reader.frame(self.max_inbound_rpc_size)) is not None:
                 rpc = rpc_pb2.RPC()
@@ -305,6 +138,17 @@ class GuardedPubsub(Pubsub):
             self._report(peer, Misbehaviour.BAD_MESSAGE, f"gossip that does not decode: {error}"[:200])
             await stream.reset()
             self._handle_dead_peer(peer_id)
+        finally:
+            self._reading[peer_id] -= 1
+            if not self._reading[peer_id]:
+                del self._reading[peer_id]
+                if peer_id not in self.peers:
+                    self._forget_all_subscriptions(peer_id)
+
+    def _forget_all_subscriptions(self, peer_id: ID) -> None:
+        # A peer says once on each stream what it subscribes to: that holds for as long as it has one open.
+        if peer_id not in self._reading:
+            super()._forget_all_subscriptions(peer_id)
 
     async def _handle_rpc(self, peer_id: ID, peer: PeerId, rpc: rpc_pb2.RPC) -> None:
         if len(rpc.subscriptions) > _MAX_SUBSCRIPTIONS:
@@ -406,8 +250,15 @@ class GuardedPubsub(Pubsub):
             self._handle_dead_peer(peer_id)
 
     async def _handle_new_peer(self, peer_id: ID) -> None:
-        with trio.fail_after(self._config.timing.write):
-            await super()._handle_new_peer(peer_id)
+        try:
+            with trio.fail_after(self._config.timing.write):
+                await super()._handle_new_peer(peer_id)
+        except (SwarmException, StreamClosed):
+            raise
+        except Exception as error:
+            # Of all others libp2p takes the first for the last word, though the peer may have another connection.
+            self._faults.noted("gossip stream not opened")
+            raise SwarmException(f"no gossip stream: {error!r}") from error
 
     async def _replay_recent_messages(self, peer_id: ID, topic: str) -> None:
         # A second writer on the stream; who connects asks for what it lacks.
@@ -430,7 +281,7 @@ class GuardedGossipSub(GossipSub):
     @property
     def manager(self) -> Any:
         """The isolated task manager."""
-        return _IsolatedManager(self._manager, "mesh", self._faults)
+        return IsolatedManager(self._manager, "mesh", self._faults)
 
     async def heartbeat(self) -> None:
         """The mesh's upkeep, which goes on after an exception."""
