@@ -37,7 +37,6 @@ def spec_file(directory: Path, *founders: str, slot: int = SLOT_MS, leak: int = 
         "epochSlots": EPOCH_SLOTS,
         "leakCheckpoints": leak,
         "lapseCheckpoints": leak // 2,
-        "forgiveCheckpoints": 10,
         "probationEpochs": 1,
         "barEpochs": 60,
         "joinWork": 100_000,

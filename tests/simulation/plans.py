@@ -33,7 +33,6 @@ RULES: Final = Rules(
     epoch_slots=3,
     leak_checkpoints=14,
     lapse_checkpoints=10,
-    forgive_checkpoints=6,
     probation_epochs=1,
     bar_epochs=14,
     return_epochs=3,
@@ -83,8 +82,7 @@ def _faults(rng: random.Random) -> Plan:
     return Plan("faults", rng.choice((2, 3, 3, 4, 4, 5)), is_rated=rng.random() < 0.5)
 
 
-_LIES: Final = ("double author", "mute", "mute", "withholder", "evil twins")
-"""Not those who make blocks and never vote: see the documentation of what the rules do not give."""
+_LIES: Final = ("double author", "mute", "silent", "withholder", "evil twins")
 
 
 def _liar(rng: random.Random) -> Plan:
