@@ -13,7 +13,7 @@ that is longer than the leak: therefore the trusted block must not be older than
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,7 +25,6 @@ from pallets.finality.voters import agree
 from pallets.finality.votes import Checkpoint, CheckpointId, Vote, is_signed
 from pallets.producers.authors import check_open, check_work
 from pallets.producers.claim import RING_ENGINE, Claim
-from pallets.producers.storage import Applicant
 from pallets.producers.turns import check_later, epoch_of
 from runtime.header import DigestKind, Header
 from runtime.interface.errors import BlockFault, InvalidBlock
@@ -35,7 +34,7 @@ from runtime.work import RANK_LENGTH
 
 _CHECKPOINTS_KEPT: Final = 4_096
 _SEEN_MORE: Final = 64
-"""Accounts that take no part any more, beyond as many as do, of whom it is still known when they were seen."""
+"""Accounts that vote no more, beyond as many as do, of whom it is still known when they were seen."""
 
 
 class BadVotes(ValueError):
@@ -131,7 +130,9 @@ class FollowedChain:
                 raise InvalidBlock(BlockFault.BAD_DIGEST, "ring and voters are not what the header says")
         self._count += is_checkpoint
         since = None if is_proven else self._judge(voters, epoch, is_checkpoint=is_checkpoint)
-        self._note_presence(claim.author, () if changes is None else changes.ring_came)
+        if changes is not None:
+            self._begin_to_count(changes)
+        self._note_presence(claim.author)
         self.ring, self.voters, self._ranks = ring, voters, ranks
         self.head, self.slot = ref, claim.slot
         if ref == trusted:
@@ -154,21 +155,24 @@ class FollowedChain:
             raise InvalidBlock(BlockFault.BAD_DIGEST, "no block but the first has an item of the kind Other")
         return ref
 
-    def _note_presence(self, author: AccountId, came: Sequence[Applicant]) -> None:
-        """Note that somebody has made a block, and begin to count the absence of who has come."""
-        known = {*self.ring, *self.voters.members} if came else set()
-        for applicant in came:
-            if applicant.account not in known:
-                self._seen[applicant.account] = self._count
-        if self._count - self._seen.get(author, 0) < self._rules.lapse_checkpoints:
+    def _begin_to_count(self, changes: Changes) -> None:
+        """Begin to count the absence of those who come to vote."""
+        came = (*changes.voters_came, *changes.following_came)
+        known = {*self.voters.members} if came else set()
+        self._seen.update((account, self._count) for account in came if account not in known)
+
+    def _note_presence(self, author: AccountId) -> None:
+        """Note that a voter has made a block; for one who has lapsed it is too late."""
+        seen = self._seen.get(author)
+        if seen is not None and self._count - seen < self._rules.lapse_checkpoints:
             self._seen[author] = self._count + 1
 
     def _note_checkpoint(self, ref: BlockRef) -> None:
         """Keep the last header as a checkpoint, and forget what is of no use any more."""
-        ring, voters = self.ring, self.voters
-        if len(self._seen) > 2 * (len(ring) + len(voters.voters) + len(voters.following)) + _SEEN_MORE:
-            taking_part = {*ring, *voters.members}
-            self._seen = {account: count for account, count in self._seen.items() if account in taking_part}
+        voters = self.voters
+        if len(self._seen) > 2 * (len(voters.voters) + len(voters.following)) + _SEEN_MORE:
+            members = {*voters.members}
+            self._seen = {account: count for account, count in self._seen.items() if account in members}
         self._checkpoints[ref.hash] = _Voted(Checkpoint(self.epoch, ref.number, ref.hash), voters)
         if len(self._checkpoints) > _CHECKPOINTS_KEPT:
             self._checkpoints.popitem(last=False)

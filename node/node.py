@@ -118,7 +118,7 @@ class Node:
             if self._producer is not None and self._voting is not None:
                 nursery.start_soon(self._open_slots, self._producer)
             if self._voting is not None:
-                nursery.start_soon(self._voting.run, self._may_vote, self._tell_vote)
+                nursery.start_soon(self._voting.run, self._may_vote, self._tell_votes)
 
     def _relay(self, transaction: bytes) -> None:
         if self.peers is not None:
@@ -135,9 +135,9 @@ class Node:
     def _may_vote(self) -> bool:
         return self.peers is None or not self.peers.catch_up.is_active
 
-    def _tell_vote(self, vote: Vote, attempt: int) -> None:
+    def _tell_votes(self, votes: tuple[Vote, ...], attempt: int) -> None:
         if self.peers is not None:
-            self.peers.tell_vote(vote, attempt)
+            self.peers.tell_votes(votes, attempt)
 
     def _on_catching_up(self, is_active: bool) -> None:
         self._follower.is_quiet = is_active

@@ -154,6 +154,15 @@ class Protection:
 
     # Waiting.
 
+    def is_waiting(self, now: Situation) -> bool:
+        """Tell whether nothing is signed at all."""
+        with self._lock:
+            try:
+                self._check_wait(now)
+            except Refused:
+                return True
+            return False
+
     def _check_wait(self, now: Situation) -> None:
         """Raise Refused while votes that this key may have given could lie ahead."""
         beyond = self._record.wait_beyond

@@ -87,7 +87,7 @@ def ring_spec(members: Sequence[KeyPair]) -> ChainSpec:
         sealing=Sealing.RING,
         items=spec.items[:1],
         ring=tuple(pair.public for pair in members),
-        rules=Rules(join_work=1, missed_turns=1 << 20, forgive_checkpoints=500),
+        rules=Rules(join_work=1, missed_turns=1 << 20),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Final
 
+from node.voting import is_counted
 from pallets.finality.checkpoints import open_ballot
 from pallets.finality.config import MAX_VOTES
 from pallets.finality.storage import FINALIZED, VOTER_SETS
@@ -85,6 +86,11 @@ class VotePool:
             if len(found) >= MAX_VOTES:
                 return found[:MAX_VOTES]
         return found
+
+    def missing(self, state: StateReader, voter: AccountId, rules: Rules) -> tuple[Vote, ...]:
+        """Return the votes of one voter that may be included in a block on top of that whose state this is."""
+        votes = sorted(self._of(voter), key=lambda vote: vote.order)
+        return tuple(vote for vote in votes if not is_counted(state, vote, rules))[:MAX_VOTES]
 
     def evidence(self) -> list[tuple[Vote, Vote]]:
         """Return pairs of votes that contradict each other, a voter each."""

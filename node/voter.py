@@ -1,4 +1,4 @@
-"""One voter: gives its votes, says them again until the chain has them, and hears of what others do with its key."""
+"""One voter: gives its votes when they are due, and hears of what others do with its key."""
 
 import logging
 from dataclasses import replace
@@ -9,7 +9,7 @@ from node.consensus import Template
 from node.protection import Protection, Refused, Situation
 from node.ring import slot_at
 from node.signing_records import DatabaseRecords
-from node.voting import is_counted, next_step, sign_vote
+from node.voting import next_step, sign_vote
 from pallets.finality.storage import JUSTIFIED
 from pallets.finality.voters import current_voters
 from pallets.finality.votes import Vote
@@ -35,8 +35,6 @@ class Voter:
         slot = self._slot(milliseconds)
         records = DatabaseRecords(chain.database, key_pair.public)
         self._protection = Protection(records, slot, self._epoch(slot))
-        self._last: Vote | None = None
-        self._attempt = 0
         self._said_in = slot
         self._why = ""
 
@@ -96,29 +94,31 @@ class Voter:
                 vote.target.epoch,
             )
 
-    def due(self, milliseconds: int) -> tuple[Vote, int] | None:
-        """Return the vote to send now and which attempt it is: a new one, on disk by now, or the last one once more."""
+    def due(self, milliseconds: int) -> Vote | None:
+        """Return a new vote, which is on disk by now; None if there is none to give."""
         slot = self._slot(milliseconds)
         snapshot = self._chain.snapshot
-        state = snapshot.state
-        step = next_step(state, snapshot.best, self.account, slot, self._rules)
-        if step is not None and step.target.epoch > self._protection.record.target:
-            try:
-                self._protection.vote(step.source.epoch, step.target.epoch, self._situation(slot))
-            except Refused as error:
-                self._tell(str(error))
-                return None
-            self._tell("")
-            vote = sign_vote(step, self._key_pair, self._chain.genesis)
-            self._protection.note_given(vote)
-            self._last, self._attempt, self._said_in = vote, 0, slot
-            return vote, 0
-        last = self._last
-        if last is None or slot < self._said_in + _REPEAT_SLOTS or is_counted(state, last, self._rules):
+        step = next_step(snapshot.state, snapshot.best, self.account, slot, self._rules)
+        if step is None or step.target.epoch <= self._protection.record.target:
             return None
-        self._attempt += 1
+        try:
+            self._protection.vote(step.source.epoch, step.target.epoch, self._situation(slot))
+        except Refused as error:
+            self._tell(str(error))
+            return None
+        self._tell("")
+        vote = sign_vote(step, self._key_pair, self._chain.genesis)
+        self._protection.note_given(vote)
         self._said_in = slot
-        return last, self._attempt
+        return vote
+
+    def may_repeat(self, milliseconds: int) -> bool:
+        """Tell whether it is time to say again what the chain has not heard; then it is not for a while."""
+        slot = self._slot(milliseconds)
+        if slot < self._said_in + _REPEAT_SLOTS or self._protection.is_waiting(self._situation(slot)):
+            return False
+        self._said_in = slot
+        return True
 
     def _tell(self, why: str) -> None:
         """Say once why there is no vote."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from pallets.finality.checkpoints import open_ballot
 from pallets.finality.storage import EPOCH, IS_CHECKPOINT, JUSTIFIED, LATEST, OPEN, VOTER_SETS
-from pallets.finality.voters import absent, current_voters
+from pallets.finality.voters import current_voters, has_lapsed
 from pallets.finality.votes import CheckpointId, Vote, vote_message
 from pallets.producers.config import Rules
 from pallets.producers.storage import BLOCK_SLOT
@@ -43,7 +43,7 @@ def next_step(state: StateReader, head: BlockRef, voter: AccountId, now: Slot, r
         if found is None or voter not in found.members:
             return None
         step = Step(checkpoint.source, CheckpointId(latest, checkpoint.hash))
-    return step if absent(state, voter) < rules.lapse_checkpoints else None
+    return None if has_lapsed(state, voter, rules) else step
 
 
 def sign_vote(step: Step, key_pair: KeyPair, genesis: Hash) -> Vote:

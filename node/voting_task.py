@@ -18,7 +18,7 @@ from pallets.finality.votes import Vote
 from pallets.producers.turns import epoch_of
 from runtime.crypto import KeyPair
 from runtime.header import Block, Header
-from runtime.primitives import Slot, to_hex
+from runtime.primitives import BlockNumber, Slot, to_hex
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,19 @@ class Voting:
         self._voter = None if producer is None else Voter(chain, producer, clock())
         self._heard = Bell()
         self._finalized = chain.snapshot.finalized
+        # Gossip hands the same message on once, and may remember one of an earlier life.
+        self._said: int = slot_at(clock(), chain.spec.slot_duration)
+        self._remember()
+
+    def _remember(self) -> None:
+        """Take the votes of stored blocks that are not final: those beside the best chain may be nowhere else."""
+        database, snapshot = self._chain.database, self._chain.snapshot
+        numbers = range(snapshot.finalized.number + 1, snapshot.best.number + 1)
+        names = [database.hash_at(BlockNumber(number)) for number in numbers]
+        names += [ref.hash for ref in database.side_blocks()]
+        for block in (database.block(name) for name in names if name is not None):
+            for vote in self._witness.votes_in(block) if block is not None else ():
+                self._witness.hear_vote(vote)
 
     def exchange(self, network: Network) -> VoteExchange:
         """Return what takes votes from a network."""
@@ -75,16 +88,26 @@ class Voting:
 
     # Voting.
 
-    async def run(self, may_vote: Callable[[], bool], tell: Callable[[Vote, int], None]) -> None:
-        """Vote until cancelled: whenever a block has come, and in each slot."""
+    def _due(self, voter: Voter) -> tuple[Vote, ...]:
+        """Return the votes to tell of now: a new one, or once more those that the chain does not have."""
+        now = self._clock()
+        vote = voter.due(now)
+        if vote is not None:
+            self._witness.hear_vote(vote)
+            return (vote,)
+        if not voter.may_repeat(now):
+            return ()
+        return self._witness.missing(self._chain.snapshot.state, voter.account)
+
+    async def run(self, may_vote: Callable[[], bool], tell: Callable[[tuple[Vote, ...], int], None]) -> None:
+        """Vote until cancelled, whenever a block has come and in each slot; `tell` takes votes and a number."""
         voter, duration = self._voter, self._chain.spec.slot_duration
         while voter is not None:
             if may_vote():
-                due = voter.due(self._clock())
-                if due is not None:
-                    vote, attempt = due
-                    self._witness.hear_vote(vote)
-                    tell(vote, attempt)
+                votes = self._due(voter)
+                if votes:
+                    self._said += 1
+                    tell(votes, self._said)
             now = self._clock()
             rest = slot_start(Slot(slot_at(now, duration) + 1), duration) - now
             with trio.move_on_after(max(rest, 1) / 1_000):

@@ -89,6 +89,11 @@ class Witness:
                 calls.append(contradiction_call(*pair))
             return calls
 
+    def missing(self, state: StateReader, voter: AccountId) -> tuple[Vote, ...]:
+        """Return the votes of a voter that a chain has a use for, whose head's state this is, and does not have."""
+        with self._lock:
+            return self._votes.missing(state, voter, self._rules)
+
     def _twins(self) -> Iterator[tuple[AccountId, Header, Header]]:
         for account, (one, other) in self._evidence.items():
             yield account, one, other

@@ -99,10 +99,10 @@ class PeerHandler:
         """Tell everybody of a block that we have made."""
         self._blocks.announce(block)
 
-    def tell_vote(self, vote: Vote, attempt: int) -> None:
-        """Tell everybody of a vote of ours."""
+    def tell_votes(self, votes: tuple[Vote, ...], attempt: int) -> None:
+        """Tell everybody of votes of ours."""
         if self._votes is not None:
-            self._votes.publish(vote, attempt)
+            self._votes.publish(votes, attempt)
 
     def relay(self, transaction: bytes) -> None:
         """Pass a transaction on that a client of ours has handed in."""

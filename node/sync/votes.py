@@ -52,9 +52,9 @@ class VoteExchange:
         self._epoch = epoch
         self._on_vote = on_vote
 
-    def publish(self, vote: Vote, attempt: int) -> None:
-        """Tell everybody of a vote of ours."""
-        self._network.publish(Topic.VOTES, encode_votes((vote,), attempt))
+    def publish(self, votes: tuple[Vote, ...], attempt: int) -> None:
+        """Tell everybody of votes of ours."""
+        self._network.publish(Topic.VOTES, encode_votes(votes, attempt))
 
     async def on_gossip(self, payload: bytes, _peer: PeerId) -> Verdict:
         """Take what is of use, and pass the message on if something in it is."""

@@ -19,7 +19,7 @@ from pallets.finality.storage import (
     OpenCheckpoint,
     VoterSet,
 )
-from pallets.finality.voters import absent, agree, complete_handover, current_voters, note_sign
+from pallets.finality.voters import agree, complete_handover, current_voters, has_lapsed, note_sign
 from pallets.finality.votes import Checkpoint, Vote, is_signed
 from pallets.producers.config import Rules
 from pallets.system.storage import BLOCK_HASH
@@ -83,7 +83,7 @@ class Ballot:
         place = self._place(vote.voter)
         if place is None:
             return errors.NO_VOTER
-        if absent(self._state, vote.voter) >= self._rules.lapse_checkpoints:
+        if has_lapsed(self._state, vote.voter, self._rules):
             return errors.LAPSED
         if self._votes[place // 8] >> place % 8 & 1:
             return errors.ALREADY_COUNTED

@@ -28,11 +28,12 @@ from pallets.finality.storage import (
 from pallets.finality.voters import (
     count_support,
     current_voters,
-    keep_track,
+    forget_former,
     note_sign,
     present_voters,
     remove_leaked,
     start_handover,
+    take_for_present,
 )
 from pallets.producers.claim import read_claim_digest
 from pallets.producers.config import Config
@@ -61,7 +62,7 @@ class FinalityHooks(Hooks):
         VOTER_SET_ID.put(state, 0)
         OLDEST_SET.put(state, 0)
         VOTER_SETS.put(state, 0, VoterSet(tuple(sorted(self._config.ring))))
-        keep_track(state, self._config.ring)
+        take_for_present(state, self._config.ring)
         SUPPORT.put(state, len(self._config.ring))
 
     def optional_inherents(self) -> tuple[int, ...]:
@@ -94,7 +95,7 @@ class FinalityHooks(Hooks):
         start_handover(context, rules)
         taking_part = {*RING.get(state), *current_voters(state).members}
         forget(context, rules, taking_part)
-        keep_track(state, taking_part)
+        forget_former(state)
 
     def on_finalize(self, context: Context) -> None:
         """Say in the header how the sets have changed, and count what a child will weigh."""

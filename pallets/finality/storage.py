@@ -117,7 +117,7 @@ LAST_SEEN: StorageMap[AccountId, int] = StorageMap(
     Hasher.BLAKE2_128_CONCAT,
     ACCOUNT_ID,
     U32,
-    "The first checkpoint, by count, after the last sign of a member or voter; it is absent since then.",
+    "The first checkpoint, by count, after the last sign of a voter or next voter; it is absent since then.",
 )
 SUPPORT: StorageValue[int] = StorageValue(
     PALLET, "Support", U32, "Voters in the ring of this block that have not lapsed: a child weighs one more.", default=0

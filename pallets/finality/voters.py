@@ -4,7 +4,7 @@ Absence is counted in checkpoints of the chain, never in time: after an outage o
 be the only voter left.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from pallets.finality import events
 from pallets.finality.storage import (
@@ -41,16 +41,35 @@ def put_voters(state: StateWriter, voters: VoterSet) -> None:
 
 
 def absent(state: StateReader, account: AccountId) -> int:
-    """Return for how many checkpoints there has been no sign of an account."""
+    """Return for how many checkpoints there has been no sign of a voter; nobody waits for anybody else."""
     count = CHECKPOINT_COUNT.get(state)
     seen = LAST_SEEN.find(state, account)
     return 0 if seen is None else max(0, count - seen)
 
 
 def note_sign(state: StateWriter, account: AccountId, rules: Rules) -> None:
-    """Note that an account was there since the last checkpoint; for one who has lapsed it is too late."""
-    if absent(state, account) < rules.lapse_checkpoints:
+    """Note that a voter was there since the last checkpoint; for one who has lapsed it is too late."""
+    if LAST_SEEN.contains(state, account) and not has_lapsed(state, account, rules):
         LAST_SEEN.put(state, account, CHECKPOINT_COUNT.get(state) + 1)
+
+
+def has_lapsed(state: StateReader, account: AccountId, rules: Rules) -> bool:
+    """Tell whether a voter has been absent for so long that nothing it does helps any more."""
+    return absent(state, account) >= rules.lapse_checkpoints
+
+
+def take_for_present(state: StateWriter, accounts: Iterable[AccountId]) -> None:
+    """Begin to count the absence of those who come to vote."""
+    count = CHECKPOINT_COUNT.get(state)
+    for account in accounts:
+        LAST_SEEN.put(state, account, count)
+
+
+def forget_former(state: StateWriter) -> None:
+    """Forget the absence of those who do not vote any more."""
+    members = set(current_voters(state).members)
+    for account in [account for account, _ in LAST_SEEN.items(state) if account not in members]:
+        LAST_SEEN.remove(state, account)
 
 
 def remove_leaked(context: Context, rules: Rules) -> tuple[AccountId, ...]:
@@ -83,13 +102,19 @@ def present_voters(state: StateReader) -> tuple[AccountId, ...]:
 
 
 def wanted(state: StateReader, rules: Rules) -> tuple[AccountId, ...]:
-    """Return who should vote: proven members of the ring, and voters who have been there not long ago."""
-    epoch = EPOCH.get(state)
-    voters = current_voters(state).voters
-    proven = {account for account in RING.get(state) if _is_proven(state, account, epoch)}
-    near = {account for account in voters if absent(state, account) < rules.forgive_checkpoints}
-    found = tuple(sorted(account for account in proven | near if not _is_going(state, account, epoch)))
-    return found or voters
+    """Return who should vote: the voters and proven members of the ring, but for those who go, or have lapsed.
+
+    Whoever is away and may come back stays: without it, fewer of those who do not vote would be enough to keep the next
+    set from ever agreeing.
+    """
+    epoch, voters = EPOCH.get(state), current_voters(state).voters
+    proven = [account for account in RING.get(state) if _is_proven(state, account, epoch)]
+    found = sorted(
+        account
+        for account in {*proven, *voters}
+        if not _is_going(state, account, epoch) and not has_lapsed(state, account, rules)
+    )
+    return tuple(found) or voters
 
 
 def _is_proven(state: StateReader, account: AccountId, epoch: int) -> bool:
@@ -110,11 +135,14 @@ def start_handover(context: Context, rules: Rules) -> None:
     next_voters = wanted(state, rules)
     if not voters.voters:
         # All have leaked. Whoever is left in the ring goes on; there is nobody to hand over.
-        put_voters(state, VoterSet(next_voters or tuple(sorted(RING.get(state)))))
+        next_voters = next_voters or tuple(sorted(RING.get(state)))
+        put_voters(state, VoterSet(next_voters))
     elif next_voters != voters.voters:
         epoch = EPOCH.get(state)
         put_voters(state, VoterSet(voters.voters, next_voters, epoch))
         context.deposit(events.HANDOVER_STARTED, len(next_voters), epoch)
+    known = set(voters.voters)
+    take_for_present(state, [account for account in next_voters if account not in known])
 
 
 def complete_handover(context: Context) -> None:
@@ -145,15 +173,5 @@ def count_support(state: StateWriter, rules: Rules) -> None:
     """Write how many voters in the ring have not lapsed."""
     ring = set(RING.get(state))
     voters = current_voters(state).voters
-    support = sum(account in ring and absent(state, account) < rules.lapse_checkpoints for account in voters)
+    support = sum(account in ring and not has_lapsed(state, account, rules) for account in voters)
     SUPPORT.put(state, support)
-
-
-def keep_track(state: StateWriter, keep: Collection[AccountId]) -> None:
-    """Begin to count the absence of those who have come, and forget that of those who take no part any more."""
-    count = CHECKPOINT_COUNT.get(state)
-    for account in sorted(keep):
-        if not LAST_SEEN.contains(state, account):
-            LAST_SEEN.put(state, account, count)
-    for account in [account for account, _ in LAST_SEEN.items(state) if account not in keep]:
-        LAST_SEEN.remove(state, account)

@@ -32,9 +32,7 @@ class Rules:
     leak_checkpoints: int = 1_080
     """Checkpoints without a sign of a voter after which it is no voter any more."""
     lapse_checkpoints: int = 540
-    """Checkpoints without a sign of a voter after which its signs do not count any more."""
-    forgive_checkpoints: int = 90
-    """Checkpoints without a sign of a voter up to which the next set of voters has it."""
+    """Checkpoints without a sign of a voter after which its signs do not count, and others are to vote without it."""
     probation_epochs: int = 180
     """Epochs from joining to becoming a voter."""
     bar_epochs: int = 1_080
@@ -55,8 +53,8 @@ class Rules:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise RuleError(f"{name} must be from {low} to {high}, not {value}")
-        if not self.forgive_checkpoints < self.lapse_checkpoints < self.leak_checkpoints:
-            raise RuleError("lapse_checkpoints must lie between those of forgiving and of leaking")
+        if self.lapse_checkpoints >= self.leak_checkpoints:
+            raise RuleError("lapse_checkpoints must be less than the checkpoints of leaking")
         if self.bar_epochs < self.leak_checkpoints:
             raise RuleError("bar_epochs must not be less than the checkpoints of leaking")
 
@@ -71,7 +69,6 @@ RULE_LIMITS: Final = {
     "missed_turns": (1, _MAX),
     "leak_checkpoints": (1, _MAX),
     "lapse_checkpoints": (1, _MAX),
-    "forgive_checkpoints": (1, _MAX),
     "probation_epochs": (0, _MAX),
     "bar_epochs": (1, _MAX),
     "return_epochs": (1, _MAX),

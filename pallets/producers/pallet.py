@@ -14,7 +14,6 @@ _DOCS = {
     "missed_turns": "Turns missed one after the other that cost a member its place.",
     "leak_checkpoints": "Checkpoints without a sign of a voter after which it is none any more.",
     "lapse_checkpoints": "Checkpoints without a sign of a voter after which its votes do not count.",
-    "forgive_checkpoints": "Checkpoints without a sign of a voter after which others are to take its place.",
     "probation_epochs": "Epochs from joining to becoming a voter.",
     "bar_epochs": "Epochs for which who has contradicted itself is barred.",
     "return_epochs": "Epochs between two returns without work.",

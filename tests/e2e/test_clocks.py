@@ -123,6 +123,7 @@ def test_a_clock_that_is_wrong_by_epochs_harms_that_node_alone(four: Four, epoch
     # With the right time it is one of them again.
     dave = four.dave(0)
     with Watchers(*four.honest, dave) as everywhere:
+        everywhere.wait_until_heads_agree(everywhere.latest_slot(), SLOT)
         start, _ = everywhere.common_head()
         everywhere.wait_for_height(start + 2 * EPOCH_SLOTS)
     wait_until_final([*four.honest, dave], start + EPOCH_SLOTS)

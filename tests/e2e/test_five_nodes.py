@@ -117,7 +117,9 @@ def test_three_and_two_make_nothing_final_alone_and_agree_when_they_meet_again(f
             side.wait_for_height(side.common_head()[0] + EPOCH_SLOTS)
         assert five.note_final() == at, "neither side has four of five"
         assert all(client.call("mf_model")["ratings"] == known + 1 for client in everywhere.clients)
+        healed = everywhere.latest_slot()
         five.proxy.set(Way.OPEN)
+        everywhere.wait_until_heads_agree(healed, SLOT)
         everywhere.wait_for_ratings(known + 2)
         height = everywhere.agree_on_model()["block"]["number"]
         five.wait_until_final(height)
@@ -142,6 +144,8 @@ def test_each_dies_in_turn_under_load(five: Five, tmp_path: Path, ratings: Ratin
             with Watchers(*(node for node in five.nodes if node.is_running)) as others:
                 others.wait_for_height(height + 3)
             five.nodes[number] = five.network.nodes.restart(five.nodes[number])
+            with Watchers(*five.nodes) as everywhere:
+                everywhere.wait_until_heads_agree(everywhere.latest_slot(), SLOT)
         code, out, err = importer.wait()
     assert (code, err) == (0, ""), out
     assert json.loads(out)["ratings"] == SOME

@@ -144,7 +144,9 @@ def test_a_partition_heals(three: Three, way: Way) -> None:
         height, block = two.common_head()
         assert not has_block(everywhere.clients[0], height, block)
         assert everywhere.ask("mf_model")[0]["ratings"] == known + 1
+        healed = everywhere.latest_slot()
         three.proxy.set(Way.OPEN)
+        everywhere.wait_until_heads_agree(healed, SLOT)
         everywhere.wait_for_ratings(known + 3)
         assert everywhere.agree_on_model()["ratings"] == known + 3
     assert " another branch is better: " in first.log

@@ -20,7 +20,7 @@ SLOT_MS: Final = 300
 EPOCH_SLOTS: Final = 4
 PATIENCE: Final = 60.0
 LONG: Final = 180.0
-"""Who vanishes is a voter until it was absent from ten checkpoints."""
+"""Who vanishes is waited for until the leak."""
 _REACHED: Final = re.compile(r"peers reach this node at .*?(/ip4/127\.0\.0\.1/\S+)")
 
 ALICE, BOB, CHARLIE, DAVE = (
@@ -37,7 +37,6 @@ def spec_file(directory: Path, *founders: str, slot: int = SLOT_MS, leak: int = 
         "epochSlots": EPOCH_SLOTS,
         "leakCheckpoints": leak,
         "lapseCheckpoints": leak // 2,
-        "forgiveCheckpoints": 10,
         "probationEpochs": 1,
         "barEpochs": 60,
         "joinWork": 100_000,

@@ -3,7 +3,8 @@
 Decoders of messages between nodes, of blocks and of stored records are found by their names (`_found`), so that a new
 one is fuzzed from the day it is written; the rest is listed.
 
-    python -m tests.fuzz.decoders 100000        throws so many inputs at each decoder, and prints a table
+    python -m tests.fuzz.decoders 100000            throws so many inputs at each decoder, and prints a table
+    python -m tests.fuzz.decoders 100000 state p2p  at those whose names begin like that
 """
 
 import importlib
@@ -16,7 +17,7 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -69,6 +70,7 @@ from runtime.extrinsic import IMMORTAL, Era, Extrinsic, sign_extrinsic
 from runtime.header import Block, DigestItem, DigestKind, Header, encode_body
 from runtime.interface.errors import InvalidBlock, InvalidTransaction
 from runtime.interface.events import EVENT_RECORDS
+from runtime.interface.storage import StorageValue
 from runtime.keys import AddressError, SecretError, key_pair_from_uri, parse_account, ss58_encode
 from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef, Hash, HexError, Slot, blake2b_256, from_hex, to_hex
 from runtime.scale import ScaleError
@@ -77,6 +79,7 @@ from runtime.trie.proof import ProofError, verify_proof
 from storage import records
 from storage.errors import StorageError
 from tests.support.small_chain import register_item, submit_rating, submit_ratings
+from tests.support.voting_chain import QUICK, VotingChain
 
 Decode = Callable[[bytes], object]
 
@@ -86,6 +89,8 @@ MODULES: Final = (
 )  # fmt: skip
 """Where whatever takes bytes and is called like a decoder is one."""
 _NAMES: Final = ("decode", "split")
+_VALUES: Final = 4
+"""Samples of each kind of value in the state."""
 _REFUSALS: Final = (FrameError, MessageError, ScaleError, StorageError)
 
 
@@ -364,16 +369,29 @@ def _listed() -> Iterator[Decoder]:
     yield Decoder("JSON-RPC parameters", _parameters, (), values)
 
 
+def _chain() -> VotingChain:
+    """A short chain with something of each kind in its state."""
+    chain = VotingChain(rules=replace(QUICK, epoch_slots=2))
+    chain.step(3, *(chain.sign(name, submit_rating(0, 1)) for name in ("Alice", "Bob")))
+    chain.step(4, chain.join("Dave"))
+    chain.step(7, chain.sign("Alice", submit_rating(1, 1)))
+    chain.step(8, chain.join("Eve"))
+    return chain
+
+
 def _of_state() -> Iterator[Decoder]:
     """Walk the codecs of the state, which fast sync takes from others; one form each."""
-    seen = set()
-    for pallet in _runtime().pallets:
-        for entry in pallet.storage:
-            if id(entry.codec) in seen or entry.codec is EVENT_RECORDS:  # events are written only
-                continue
-            seen.add(id(entry.codec))
-            name = f"state {pallet.name}.{entry.name}"
-            yield Decoder(name, entry.codec.decode, (ScaleError,), [bytes(8), bytes(40), bytes(120)])
+    chain = _chain()
+    entries = [(pallet.name, entry) for pallet in chain.runtime.pallets for entry in pallet.storage]
+    seen = {id(EVENT_RECORDS)}  # events are written only
+    for pallet, entry in entries:
+        codec = entry.codec
+        if id(codec) in seen:
+            continue
+        seen.add(id(codec))
+        prefix = entry.key if isinstance(entry, StorageValue) else entry.prefix
+        values = [value for _, value in chain.state.items(prefix)][:_VALUES]
+        yield Decoder(f"state {pallet}.{entry.name}", codec.decode, (ScaleError,), values, codec.encode)
 
 
 def _of_text() -> Iterator[Decoder]:
@@ -475,9 +493,11 @@ def allocated_by(decoder: Decoder, inputs: Sequence[bytes]) -> Iterator[tuple[in
         tracemalloc.stop()
 
 
-def main(count: int) -> None:
-    """Throw so many random inputs at each decoder, and print what came of it."""
+def main(count: int, *beginnings: str) -> None:
+    """Throw so many random inputs at each decoder, or those whose names begin like that; print what came of it."""
     for decoder in DECODERS:
+        if not decoder.name.startswith(beginnings or ("",)):
+            continue
         rng, slowest, taken = random.Random(decoder.name), 0.0, 0  # noqa: S311
         began = time.process_time()
         for number in range(count):
@@ -495,4 +515,4 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), *sys.argv[2:])

@@ -226,12 +226,8 @@ BAD_MEMBERS: list[tuple[Callable[[Document], None], str]] = [
     (change("consensus", "epochSlots", to=0), "consensus.epochSlots: must be from 1 to 1000, not 0"),
     (change("consensus", "joinAge", to=4_001), "consensus.joinAge: must be from 1 to 4000, not 4001"),
     (
-        change("consensus", "lapseCheckpoints", to=90),
-        "consensus.lapseCheckpoints: must lie between those of forgiving and of leaking",
-    ),
-    (
         change("consensus", "leakCheckpoints", to=540),
-        "consensus.lapseCheckpoints: must lie between those of forgiving and of leaking",
+        "consensus.lapseCheckpoints: must be less than the checkpoints of leaking",
     ),
     (
         change("consensus", "barEpochs", to=1_079),

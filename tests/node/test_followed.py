@@ -24,7 +24,7 @@ from runtime.primitives import ZERO_HASH, AccountId, BlockNumber, BlockRef, Hash
 from runtime.work import RANK_LENGTH
 from tests.support.ring_chain import BY_ACCOUNT, DURATION
 from tests.support.small_chain import PAIRS
-from tests.support.voting_chain import VotingChain, accounts
+from tests.support.voting_chain import QUICK, VotingChain, accounts
 
 
 def spec_of(chain: VotingChain) -> ChainSpec:
@@ -281,17 +281,47 @@ def changed(chain: VotingChain, follower: FollowedChain, **fields: object) -> He
     return Header(follower.head.hash, BlockNumber(follower.head.number + 1), ZERO_HASH, ZERO_HASH, items)
 
 
-def test_who_takes_no_part_is_forgotten() -> None:
-    """Below the trusted block anybody may be the author."""
+def test_who_votes_no_more_is_forgotten() -> None:
+    """Below the trusted block anybody may be named, and be the author."""
     chain = VotingChain()
     chain.run_epochs(1)
     follower = followed(chain, BlockRef(BlockNumber(1_000), ZERO_HASH))
     for account in many(200):
-        header = changed(chain, follower, sets=sets_digest(follower.ring, follower.voters))
-        author = replace(header.digest[1], payload=account)
+        named, left = VoterSet(follower.voters.voters, (account,), 1), follower.voters.following
+        header = changed(
+            chain,
+            follower,
+            following_came=(account,),
+            following_left=left,
+            since=1,
+            sets=sets_digest(follower.ring, named),
+        )
+        author = replace(header.digest[1], payload=AccountId(bytes(reversed(account))))
         follower.follow(replace(header, digest=(header.digest[0], author, *header.digest[2:])))
     assert len(follower._seen) < 100
-    assert {*follower.ring} <= follower._seen.keys()
+    assert {*follower.voters.members} <= follower._seen.keys()
+
+
+@pytest.mark.full
+def test_nobody_leaks_for_what_it_missed_before_it_was_to_vote() -> None:
+    chain = VotingChain(rules=replace(QUICK, missed_turns=99))
+    three = ("Alice", "Bob", "Charlie")
+    chain.run_epochs(1)
+    chain.step(chain.next_slot(chain.ring), chain.join("Eve"), voters=three)
+    chain.run_epochs(QUICK.leak_checkpoints + 1, names=three)
+    while "Eve" not in chain.voters[0]:
+        chain.run_epochs(1)
+    follower = followed(chain)
+    follow_all(chain, follower)
+    same(chain, follower)
+    slot = (follower.epoch + 1) * chain.rules.epoch_slots
+    said = "BadDigest: the voters have not handed over to those whom the header names"
+    assert refusal(follower.copy(), with_voters(chain, VoterSet(tuple(sorted(accounts(*three)))), slot)) == said
+    chain.run_epochs(QUICK.leak_checkpoints + 1, names=("Alice", "Bob"))
+    assert chain.voters[0] == ["Alice", "Bob"]
+    again = followed(chain)
+    follow_all(chain, again)
+    same(chain, again)
 
 
 def many(count: int) -> tuple[AccountId, ...]:

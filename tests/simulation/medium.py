@@ -30,7 +30,7 @@ class Conditions:
     jitter: float = 0.5
     """A message takes up to this share of its link's latency longer."""
     loss: float = 0.0
-    """Gossip lost at each hop. Requests go over a stream: they are late, or their connection ends."""
+    """Gossip lost at each hop. All else goes over a stream: it is late, also after a partition, or the stream ends."""
     late: float = 0.0
     """Messages held up on their way, requests and answers too."""
     lateness: float = 3.0
@@ -114,14 +114,20 @@ class Medium:
         return self.conditions.loss > 0 and self._rng.random() < self.conditions.loss
 
     def send(self, end: "End", size: int, function: Callable[..., None], *arguments: Any) -> None:
-        """Has the other end of a link call a function, unless it cannot be reached now or then."""
+        """Has the other end of a link call a function, once it can be reached if the connection lives until then."""
         if end.pair.is_reachable():
-            self.clock.at(self.arrival(end, size), self._receive, end.other, function, arguments)
+            self.clock.at(self.arrival(end, size), self._receive, end.other, size, function, arguments)
+        elif not end.other.is_closed:
+            end.other.held.append((size, function, arguments))
 
-    def _receive(self, end: "End", function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        if end.pair.is_reachable() and not end.is_closed:
-            self.delivered += 1
-            function(*arguments)
+    def _receive(self, end: "End", size: int, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        if end.is_closed:
+            return
+        if not end.pair.is_reachable():
+            end.held.append((size, function, arguments))
+            return
+        self.delivered += 1
+        function(*arguments)
 
     def spread(self, message: "Message", sender: "SimulatedNetwork", source: "End | None" = None) -> None:
         """Passes gossip on to all peers but the one it came from. What would come second anyway is not sent."""
@@ -193,6 +199,10 @@ class Medium:
             if pair.is_reachable():
                 self._plan(pair)
                 for end in pair.ends:
+                    # What was lost is said again.
+                    held, end.held = end.held, []
+                    for size, function, arguments in held:
+                        self.send(end.other, size, function, *arguments)
                     # An end that knows nothing of the other's end is told at the first word.
                     if end.other.is_closed:
                         self.send(end.other, 0, end.close, "the connection was reset")
@@ -256,5 +266,12 @@ class Medium:
         ours, theirs = End(near, pair, outbound=True), End(far, pair, outbound=False)
         ours.other, theirs.other = theirs, ours
         pair.ends = (ours, theirs)
+        deadline = self.clock.current_time() + self.config.timing.handshake
         for end in pair.ends:
             end.network.greet(end)
+            self.clock.at(deadline, self._give_up, end)
+
+    def _give_up(self, end: End) -> None:
+        """Ends a connection whose other end has said nothing so far."""
+        if not end.is_greeted:
+            self.drop(end, "no handshake in time")

@@ -177,6 +177,7 @@ MakeMember = Callable[..., Member]
 LIARS: Final[dict[str, MakeMember]] = {
     "double author": DoubleAuthor,
     "mute": Mute,
+    "silent": Silent,
     "withholder": Withholder,
     "evil twins": EvilTwin,
 }

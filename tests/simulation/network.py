@@ -6,7 +6,7 @@ Left out are the budgets of messages and bytes, which a node that keeps to its o
 
 import errno
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -76,7 +76,11 @@ class End:
         self.outbound: Final = outbound
         self.other: End
         self.busy_until = 0.0
+        self.held: list[tuple[int, Callable[..., None], tuple[Any, ...]]] = []
+        """What is for this end, and does not get through."""
         self.cut: object = None
+        self.is_greeted = False
+        """Whether the other side of the handshake has come."""
         self.is_admitted = False
         self.is_closed = False
         self.reason = ""
@@ -103,6 +107,7 @@ class End:
         """Ends the connection here without a word to anybody."""
         self.is_closed, self.reason = True, reason
         self.waiting.clear()
+        self.held.clear()
         for pending in self.pending.values():
             pending.finish(None, PeerGone(f"{self.peer}: {reason}"))
         for scope in tuple(self.answering.values()):
@@ -248,6 +253,7 @@ class SimulatedNetwork(Network):
 
     @staticmethod
     def _meet(end: End, theirs: bytes) -> None:
+        end.is_greeted = True
         if end.network._nursery is not None:
             end.network._nursery.start_soon(end.network._admit, end, theirs)
 

@@ -15,9 +15,10 @@ from typing import Final
 import trio
 
 from node.sync.messages import KINDS
+from pallets.finality.storage import JUSTIFIED
 from pallets.finality.voters import current_voters
 from pallets.producers.config import Rules
-from tests.simulation.faults import Fault, Rollback, random_faults
+from tests.simulation.faults import Fault, Partition, Rollback, random_faults
 from tests.simulation.invariants import (
     History,
     Signatures,
@@ -33,7 +34,6 @@ RULES: Final = Rules(
     epoch_slots=3,
     leak_checkpoints=14,
     lapse_checkpoints=10,
-    forgive_checkpoints=6,
     probation_epochs=1,
     bar_epochs=14,
     return_epochs=3,
@@ -83,8 +83,7 @@ def _faults(rng: random.Random) -> Plan:
     return Plan("faults", rng.choice((2, 3, 3, 4, 4, 5)), is_rated=rng.random() < 0.5)
 
 
-_LIES: Final = ("double author", "mute", "mute", "withholder", "evil twins")
-"""Not those who make blocks and never vote: see the documentation of what the rules do not give."""
+_LIES: Final = ("double author", "mute", "silent", "withholder", "evil twins")
 
 
 def _liar(rng: random.Random) -> Plan:
@@ -100,7 +99,7 @@ def _rollback(rng: random.Random) -> Plan:
 
 
 def _twin(rng: random.Random) -> Plan:
-    """Not at the very beginning: while nothing is justified, a key without a record is taken for a new one."""
+    """Not while nothing is justified, when a key without a record is taken for a new one: see `Play._appear`."""
     return Plan("twin", 4, has_twin=True, acts=(Act(max(16.0, rng.uniform(0, 26)), 4, "appear"),))
 
 
@@ -158,10 +157,18 @@ def plan_of(seed: int) -> Plan:
     if calm:
         # Whoever has to be there for others to be replaced stays within reach.
         faults = [fault for fault in faults if fault.at < 30.0 or rng.random() < 0.2]
+    if plan.kind == "twin":
+        # While the first machine alone is cut off, neither hears of the other, and both make blocks when it is back.
+        faults = [fault for fault in faults if not _cuts_off(fault, plan.founders - 1)]
     if plan.kind == "open":
         # Those who vanish take with them what only they know: whoever goes on has to have heard of it before.
         faults = [fault for fault in faults if fault.at > max(act.at for act in plan.acts if act.what == "vanish")]
     return replace(plan, faults=(*plan.faults, *faults))
+
+
+def _cuts_off(fault: Fault, node: int) -> bool:
+    """Tell whether a fault takes a node away from all others."""
+    return isinstance(fault.what, Partition) and fault.what.groups == ((node,),)
 
 
 @dataclass
@@ -216,7 +223,7 @@ class Play:
         async with trio.open_nursery() as nursery:
             for act in self.plan.acts:
                 if act.what == "appear" and self.plan.has_twin:
-                    world.crash(act.node)
+                    world.vanish(act.node)
                 nursery.start_soon(self._do, world, act)
             if self.plan.is_rated:
                 nursery.start_soon(ratings_now_and_then, world, self.plan.trouble, 4.0)
@@ -246,7 +253,7 @@ class Play:
         await trio.sleep(act.at)
         match act.what:
             case "appear":
-                await world.start(act.node)
+                await self._appear(world, act.node)
             case "vanish":
                 if not self._is_needed(world, act.node):
                     world.vanish(act.node)
@@ -262,6 +269,14 @@ class Play:
                 if isinstance(node, Member) and hasattr(node, "node") and node.is_in_ring:
                     node.leave_ring()
 
+    async def _appear(self, world: World, index: int) -> None:
+        """Start a node; a twin once something is justified for everybody, if that is soon enough."""
+        while self.plan.has_twin and not _is_under_way(world):
+            await trio.sleep(1.0)
+            if trio.current_time() > self.plan.trouble:
+                return
+        await world.start(index)
+
     def _is_needed(self, world: World, index: int) -> bool:
         """Tell whether somebody who has left should stay on for its vote."""
         node = world.node(index)
@@ -269,3 +284,9 @@ class Play:
             return False
         state = node.chain.snapshot.state
         return node.is_in_ring or node.key().public in current_voters(state).members
+
+
+def _is_under_way(world: World) -> bool:
+    """Tell whether a checkpoint other than block 0 is justified for everybody."""
+    justified = [JUSTIFIED.find(node.chain.snapshot.state) for node in honest(world)]
+    return bool(justified) and all(checkpoint is not None and checkpoint.number > 0 for checkpoint in justified)

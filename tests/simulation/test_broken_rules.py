@@ -29,7 +29,7 @@ from tests.simulation.world import SimulationFailed, World
 
 pytestmark = pytest.mark.full
 
-HASTY = replace(RULES, forgive_checkpoints=1, lapse_checkpoints=4, leak_checkpoints=7)
+HASTY = replace(RULES, lapse_checkpoints=4, leak_checkpoints=7)
 """A third of the time until voters are left behind."""
 EPOCH_SECONDS = RULES.epoch_slots * 2.0
 CONFLICT = r"two blocks \d+ are final"
@@ -99,6 +99,22 @@ def a_lonely_producer_whose_chain_is_longer() -> None:
     assert 12 <= seen[0] < seen[1] - 8, "the others have made something final since, and are behind"
 
 
+def one_is_away_and_one_never_votes() -> None:
+    """Of four voters one makes blocks only, and one is away for less than the lapse: once it is back, all is well."""
+    world, history = world_of([Member] * 3 + [Silent], RULES)
+    heights: list[int] = []
+
+    async def story(world: World) -> None:
+        await trio.sleep(20 + 8 * EPOCH_SECONDS)
+        heights.append(history.height)
+
+    def something_is_final_since(_world: World) -> None:
+        assert 0 < heights[0] < history.height, f"block {history.height} is final, as when the voter was away"
+
+    faults = [Fault(20.0, Crash(2, 8 * EPOCH_SECONDS))]
+    world.run(20 + 14 * EPOCH_SECONDS, faults, story=story, at_end=[something_is_final_since])
+
+
 class Schemer:
     """The will of one of four voters, who tells some of the others of votes for either branch when it suits it."""
 
@@ -149,7 +165,7 @@ class Schemer:
 def a_voter_who_tells_each_side_what_it_wants_to_hear() -> None:
     """Two checkpoints become justified, each hidden from those who vote for the other, with epochs between."""
     makers: Makers = [Member] * 3 + [Silent]
-    world, _ = world_of(makers, replace(RULES, epoch_slots=6, forgive_checkpoints=9))
+    world, _ = world_of(makers, replace(RULES, epoch_slots=6))
 
     async def story(world: World) -> None:
         schemer = Schemer(world)
@@ -193,6 +209,12 @@ def handover_at_once(patch: pytest.MonkeyPatch) -> None:
         put_voters(context.state, VoterSet(wanted(context.state, rules)))
 
     patch.setattr(hooks, "start_handover", start)
+
+
+def the_absent_are_not_wanted(patch: pytest.MonkeyPatch) -> None:
+    """The next set is without voters who are away, long before they lapse (V1)."""
+    wants = voters.wanted
+    patch.setattr(voters, "wanted", lambda state, rules: wants(state, replace(rules, lapse_checkpoints=6)))
 
 
 def next_voters_alone(patch: pytest.MonkeyPatch) -> None:
@@ -264,13 +286,14 @@ def final_without_a_link(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(checkpoints, "_justify", justify_and_finalize)
 
 
-HALVES = partial(two_halves, 60.0)
+HALVES = partial(two_halves, 60.0, replace(RULES, lapse_checkpoints=6))
 HALVES_UNTIL_THE_LAPSE = partial(two_halves, 40.0, HASTY)
 SCHEMER = a_voter_who_tells_each_side_what_it_wants_to_hear
 BROKEN: list[tuple[Break, Callable[[], None], str]] = [
     (quorum_of_half, HALVES, CONFLICT),
     (handover_at_once, HALVES, CONFLICT),
     (next_voters_alone, HALVES, CONFLICT),
+    (the_absent_are_not_wanted, one_is_away_and_one_never_votes, r"block \d+ is final, as when the voter was away"),
     (lapsed_do_not_count, HALVES_UNTIL_THE_LAPSE, CONFLICT),
     (absence_in_time, an_outage_then_two_halves, CONFLICT),
     (final_without_a_link, SCHEMER, CONFLICT),

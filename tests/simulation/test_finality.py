@@ -27,7 +27,6 @@ RULES = Rules(
     epoch_slots=EPOCH_SLOTS,
     leak_checkpoints=40,
     lapse_checkpoints=20,
-    forgive_checkpoints=6,
     probation_epochs=2,
     bar_epochs=40,
     return_epochs=8,

@@ -22,6 +22,12 @@ from tests.support.processes import PATIENCE, NodeProcess, Nodes
 
 RING: Final = ("alice", "bob", "charlie")
 
+_USUAL: Final = load_spec("local")
+RECOVERY: Final = 2 * _USUAL.rules.epoch_slots * _USUAL.slot_duration
+"""Milliseconds from the end of a fault until all heads agree, at the most: two epochs of the usual length.
+
+Not two of the short ones that tests have: peers that could not be reached are dialled every 16 s.
+"""
 _SETTLED: Final = 3
 """Blocks on top of one after which another branch without it is not to be reckoned with."""
 _PLAIN_LINES: Final = re.compile(
@@ -162,6 +168,25 @@ class Watchers:
         while len(set(hashes := self.ask("chain_getBlockHash", number))) > 1:
             number -= 1
         return number, hashes[0]
+
+    def latest_slot(self) -> int:
+        """The slot of the latest of all heads."""
+        return max(read_claim(Header.from_json(header)).slot for header in self.ask("chain_getHeader"))
+
+    def wait_until_heads_agree(self, since: int, slot: int) -> int:
+        """Wait until all have one chain, but for a block that is under way; how many slots that took since one.
+
+        `slot`: milliseconds. They have `RECOVERY`, by the slots of the blocks that are made meanwhile.
+        """
+        with self.clients[0].subscribe("chain_subscribeNewHeads", timeout=PATIENCE) as heads:
+            while True:
+                heads.next()
+                slots = self.latest_slot() - since
+                numbers = [int(header["number"], 16) for header in self.ask("chain_getHeader")]
+                is_one = len(set(self.ask("chain_getBlockHash", min(numbers)))) == 1
+                if is_one and max(numbers) <= min(numbers) + 1:
+                    return slots
+                assert slots * slot <= RECOVERY, f"heads differ {slots} slots later: {self.ask('chain_getHeader')}"
 
     def wait_for_ratings(self, count: int) -> None:
         """Wait until the model of each node has so many ratings."""

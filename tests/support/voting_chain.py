@@ -29,7 +29,6 @@ QUICK = Rules(
     epoch_slots=10,
     leak_checkpoints=8,
     lapse_checkpoints=5,
-    forgive_checkpoints=2,
     probation_epochs=2,
     bar_epochs=8,
     return_epochs=4,

@@ -53,18 +53,19 @@ def test_who_makes_a_block_or_votes_is_there() -> None:
 
 
 def test_a_lapsed_voter_cannot_vote_and_is_not_seen_any_more() -> None:
+    two = FOUR[:2]
     chain = VotingChain(members=FOUR, rules=PATIENT)
-    chain.run_epochs(4, names=FOUR[:3])
+    chain.run_epochs(4, names=two)
     assert absences(chain)["Dave"] == 4
     on_time = chain.vote("Dave")
-    chain.run_epochs(1, names=FOUR[:3])
+    chain.run_epochs(1, names=two)
     assert absences(chain)["Dave"] == QUICK.lapse_checkpoints
     late = chain.vote("Dave")
-    execution = chain.begin_and_end(chain.next_slot(FOUR[:3]), voters=("Dave",))
+    execution = chain.begin_and_end(chain.next_slot(two), voters=("Dave",))
     assert len(execution.block.extrinsics) == 1
     assert on_time.target != late.target
     chain.step(chain.next_slot(("Dave",)))
-    chain.run_epochs(1, names=FOUR[:3])
+    chain.run_epochs(1, names=two)
     assert absences(chain)["Dave"] == QUICK.lapse_checkpoints + 1, "it has made a block, but it only rises"
 
 
@@ -78,12 +79,12 @@ def test_a_lapsed_vote_is_refused() -> None:
 
 
 def test_a_lapsed_voter_counts_in_the_denominator() -> None:
-    """Nobody has asked those in the ring to forget it, so finality waits for the leak."""
-    chain = VotingChain(rules=replace(PATIENT, forgive_checkpoints=4))
+    """The next set is without it, but as long as this one is not, finality waits for the leak."""
+    chain = VotingChain(rules=PATIENT)
     chain.run_epochs(7, names=("Alice", "Bob"))
     assert absences(chain)["Charlie"] == 7
     assert chain.finalized == 0
-    assert chain.voters == (["Alice", "Bob", "Charlie"], [])
+    assert chain.voters == (["Alice", "Bob", "Charlie"], ["Alice", "Bob"])
 
 
 # E2: the leak
@@ -95,11 +96,12 @@ def test_the_leak_removes_a_voter_from_both_sets_and_the_ring() -> None:
     assert absences(chain)["Charlie"] == 7
     assert chain.finalized == 0
     chain.run_epochs(1, names=("Alice", "Bob"))
-    assert chain.voters == (["Alice", "Bob"], [])
+    assert chain.voters == (["Alice", "Bob"], ["Alice", "Bob"])
     assert chain.ring == ["Alice", "Bob"]
     assert not LAST_SEEN.contains(chain.state, PAIRS["Charlie"].public)
     chain.run_epochs(2, names=("Alice", "Bob"))
     assert chain.finalized == 9, "two of two agree from the checkpoint on in which the third was removed"
+    assert chain.voters == (["Alice", "Bob"], [])
 
 
 def test_the_leak_is_told() -> None:
@@ -192,11 +194,61 @@ def test_voters_who_have_lost_their_place_are_wanted_while_they_vote() -> None:
     assert chain.finalized == chain.slot // 10 - 1
     chain.run_epochs(2, names=FOUR[:3])
     assert absences(chain)["Dave"] == 1
-    assert chain.voters == (list(FOUR), [])
+    chain.run_epochs(QUICK.lapse_checkpoints - 2, names=FOUR[:3])
+    assert absences(chain)["Dave"] == QUICK.lapse_checkpoints - 1
+    assert chain.voters == (list(FOUR), []), "whoever is away may come back"
     chain.run_epochs(1, names=FOUR[:3])
-    assert chain.voters == (list(FOUR), list(FOUR[:3])), "forgiven are those who were there not long ago"
+    assert chain.voters == (list(FOUR), list(FOUR[:3])), "it has lapsed"
     chain.run_epochs(2, names=FOUR[:3])
     assert chain.voters == (list(FOUR[:3]), [])
+
+
+def test_a_handover_goes_on_with_those_who_are_away() -> None:
+    """Charlie is away for a while, Dave makes blocks and never votes, Eve comes: once Charlie is back, all goes on."""
+    chain = VotingChain(members=FOUR, rules=replace(QUICK, leak_checkpoints=30, bar_epochs=30, lapse_checkpoints=20))
+    makes, votes = ("Alice", "Bob", "Dave", "Eve"), ("Alice", "Bob", "Eve")
+    chain.run_epochs(3, voters=FOUR[:3])
+    chain.step(chain.next_slot(FOUR), chain.join("Eve"), voters=votes)
+    chain.run_epochs(8, names=makes, voters=votes)
+    assert absences(chain)["Charlie"] >= 7
+    assert chain.voters == (list(FOUR), [*FOUR, "Eve"])
+    gone = chain.finalized
+    chain.run_epochs(3, names=makes, voters=("Charlie", *votes))
+    assert chain.finalized > gone
+    assert chain.voters == ([*FOUR, "Eve"], [])
+
+
+def test_who_has_lapsed_is_not_wanted_though_it_has_a_place() -> None:
+    chain = VotingChain(members=FOUR, rules=PATIENT)
+    chain.run_epochs(QUICK.lapse_checkpoints, names=FOUR[:3])
+    assert chain.ring == list(FOUR)
+    assert chain.voters == (list(FOUR), list(FOUR[:3]))
+
+
+def test_who_has_lapsed_may_join_anew() -> None:
+    """Once others vote without it, nothing is left of its absence."""
+    three = FOUR[:3]
+    chain = VotingChain(members=FOUR)
+    chain.run_epochs(QUICK.lapse_checkpoints + 2, names=three)
+    assert chain.voters == (list(three), [])
+    chain.step(chain.next_slot(three), chain.join("Dave"), voters=three)
+    chain.run_epochs(1, names=three)
+    assert chain.ring == list(FOUR)
+    chain.run_epochs(QUICK.probation_epochs + 2)
+    assert chain.voters == (list(FOUR), [])
+    assert absences(chain)["Dave"] == 0
+
+
+def test_who_does_not_vote_yet_cannot_lapse() -> None:
+    """In a large ring the turns of a newcomer lie further apart than that, and it cannot vote."""
+    chain = VotingChain(rules=PATIENT)
+    three = ("Alice", "Bob", "Charlie")
+    chain.run_epochs(1)
+    chain.step(chain.next_slot(chain.ring), chain.join("Eve"), voters=three)
+    chain.run_epochs(QUICK.leak_checkpoints + 1, names=three)
+    assert chain.ring == [*three, "Eve"]
+    chain.run_epochs(3)
+    assert chain.voters == ([*three, "Eve"], [])
 
 
 def test_who_leaves_is_not_wanted() -> None:
@@ -293,7 +345,7 @@ def test_partitions_with_newcomers_on_both_sides_finalize_one_history_at_most() 
         chain.step(chain.next_slot(stay), chain.join(newcomer))
         chain.run_epochs(30, names=(*stay, newcomer))
         assert chain.ring == [*stay, newcomer]
-        assert chain.voters == (list(FOUR), sorted((*stay, newcomer)))
+        assert chain.voters == (list(FOUR), [*FOUR, newcomer])
         finals.append(chain.finalized - before)
     assert finals == [0, 0]
 

@@ -20,7 +20,6 @@ def test_the_pallet_has_its_place_and_its_constant() -> None:
         "MissedTurns": 3,
         "LeakCheckpoints": 1_080,
         "LapseCheckpoints": 540,
-        "ForgiveCheckpoints": 90,
         "ProbationEpochs": 180,
         "BarEpochs": 1_080,
         "ReturnEpochs": 256,
