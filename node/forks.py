@@ -13,7 +13,7 @@ from runtime.overlay import Changes
 from runtime.primitives import BlockNumber, BlockRef, Hash
 from runtime.trie import Trie
 from storage.chain_db import ChainDatabase, ExecutedBlock
-from storage.layers import put_on, walk
+from storage.layers import Layer, put_on, walk
 
 MOST_KEPT: Final = 256
 """Side blocks kept in memory. One that is forgotten is executed again when something goes on from it."""
@@ -28,7 +28,7 @@ class BranchState:
         """Take what `ExecutedBlock` has."""
         below = parent if isinstance(parent, BranchState) else None
         self._base: StateReader = parent if below is None else below._base
-        self._layers = put_on(() if below is None else below._layers, dict(changes))
+        self._layers: tuple[Layer, ...] = put_on(() if below is None else below._layers, dict(changes))
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a storage key, or None."""

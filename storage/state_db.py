@@ -122,7 +122,7 @@ class WindowState:
         self._since = range(number + 1, head + 1)
         self._records = records
         # Filled as reads need them; two threads that fill the same place put the same record there.
-        self._loaded: list[Undo | None] = [None] * len(self._since)
+        self._loaded: dict[BlockNumber, Undo] = {}
         self._all: Layer | None = None
         """All that was replaced, once somebody has walked; the records are needed no more then."""
 
@@ -132,10 +132,10 @@ class WindowState:
         if known is not None:
             return known.values[key] if key in known.values else self._head.get(key)
         loaded = self._loaded
-        for at, number in enumerate(self._since):
-            record = loaded[at]
+        for number in map(BlockNumber, self._since):
+            record = loaded.get(number)
             if record is None:
-                record = loaded[at] = self._records.load(self._reader, BlockNumber(number))
+                record = loaded[number] = self._records.load(self._reader, number)
             if key in record:
                 return record[key]
         return self._head.get(key)
@@ -156,7 +156,7 @@ class WindowState:
             for number in reversed(self._since):
                 changes.update(self._records.load(self._reader, BlockNumber(number)))
             known = self._all = Layer(changes)
-            self._loaded = [None] * len(self._since)
+            self._loaded = {}
         return known
 
 
