@@ -59,7 +59,10 @@ class Chain:
     def __init__(
         self, spec: ChainSpec, runtime: Runtime, database: ChainDatabase, trusted: BlockRef | None = None
     ) -> None:
-        """Derive the model from the head's state; no other block is taken in the place of the trusted one."""
+        """Derive the model from the head's state.
+
+        No other block is taken in the place of the trusted one, and before that is on the best chain none is final.
+        """
         self.spec = spec
         self.trusted = trusted
         self.runtime = runtime
@@ -77,6 +80,7 @@ class Chain:
         self._learning = threading.Lock()
         head, state = database.head_state()
         self._publish(self._models.at(head.hash, state))
+        self._settle_trusted()
 
     @classmethod
     def open(
@@ -283,15 +287,39 @@ class Chain:
 
     def _choose(self, arriving: SideBlock) -> BlockRef:
         """Return the head to follow, now that a block has been executed that is not stored yet."""
-        self._tree.expect(arriving.executed.block.header)
-        return choose(self._facts, (*self._forks.facts, arriving.facts), self._tree).ref
+        tree = self._tree
+        tree.expect(arriving.executed.block.header)
+        heads = (self._facts, *self._forks.facts, arriving.facts)
+        trusted = self.trusted
+        if trusted is not None and not self._has_trusted():
+            # Whatever the others weigh, or have made final among themselves.
+            heads = tuple(head for head in heads if tree.descends(head.ref.hash, trusted)) or heads
+        return choose(heads[0], heads[1:], tree).ref
+
+    def _has_trusted(self) -> bool:
+        """Tell whether the trusted block, if there is one, is on the best chain."""
+        return self.trusted is None or self._is_best(self.trusted.number, self.trusted.hash)
 
     def _newly_final(self, tip: Tip) -> BlockRef | None:
-        """Return the block that the state of a new head says is final, if that is a later one than now."""
-        found = FINALIZED.find(tip.state)
-        if found is None or found.number <= self.database.finalized().number:
+        """Return the block that is final by the state of a new head, or trusted, if that is a later one than now.
+
+        On the way to the trusted block nothing is: this may be the chain of somebody else, whoever votes on it.
+        """
+        trusted = self.trusted
+        if trusted is not None and not self._has_trusted() and not self._tree.descends(tip.ref.hash, trusted):
             return None
-        return BlockRef(found.number, found.hash)
+        found = FINALIZED.find(tip.state)
+        final = BlockRef(BlockNumber(0), self.genesis) if found is None else BlockRef(found.number, found.hash)
+        if trusted is not None and final.number < trusted.number:
+            final = trusted
+        return final if final.number > self.database.finalized().number else None
+
+    def _settle_trusted(self) -> None:
+        """Note that the trusted block is final, if it came before anybody said that it can be trusted."""
+        trusted = self.trusted
+        if trusted is not None and self._has_trusted() and self.database.finalized().number < trusted.number:
+            self.database.set_finalized(trusted.hash)
+            self._publish(self.snapshot.view)
 
     def _check_trusted(self, header: Header) -> None:
         """Check that a block does not stand in the place of the trusted one; raises InvalidBlock."""

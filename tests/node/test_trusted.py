@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from node.age import half_leak, is_far_ahead, is_stale
-from node.chain import Chain
+from node.chain import Chain, TooOld
 from node.chain_spec import genesis
 from node.config import Options, configure
 from node.errors import ExitCode, NodeError
 from node.ring import slot_start
 from node.service import run_node
+from runtime.header import Block
 from runtime.interface.errors import BlockFault, InvalidBlock
 from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef, Slot, to_hex
 from storage.leveldb import LevelDbStore
@@ -42,6 +43,78 @@ def test_no_other_block_is_taken_in_its_place() -> None:
     chain.import_block(blocks[1])
     chain.import_block(blocks[2])
     assert chain.snapshot.best == they.chain.snapshot.best
+
+
+def blocks_of(node: RingNode) -> list[Block]:
+    database = node.chain.database
+    names = [database.hash_at(BlockNumber(number)) for number in range(1, node.chain.snapshot.best.number + 1)]
+    blocks = [database.block(name) for name in names if name is not None]
+    return [block for block in blocks if block is not None]
+
+
+def grown(last: int, first: int = 1, voters: tuple[str, ...] = ()) -> RingNode:
+    node = RingNode(voters=voters)
+    for slot in range(first, last + 1):
+        node.block(slot)
+    return node
+
+
+def ref(block: Block) -> BlockRef:
+    return BlockRef(block.header.number, block.header.hash())
+
+
+def test_nothing_is_final_before_it_and_it_is_by_itself() -> None:
+    they = grown(50, voters=MEMBERS)
+    blocks, final = blocks_of(they), they.chain.snapshot.finalized.number
+    assert 10 < final < 40
+    chain = trusting(they, ref(blocks[final + 4]))
+    for block in blocks[: final + 4]:
+        assert chain.import_block(block).head is not None
+    assert chain.snapshot.finalized.number == 0
+    head = chain.import_block(blocks[final + 4]).head
+    assert head is not None
+    assert head.finalized == chain.snapshot.finalized == ref(blocks[final + 4])
+    for block in blocks[final + 5 :]:
+        chain.import_block(block)
+    assert chain.snapshot.best == they.chain.snapshot.best
+    # Once it is there, votes count as ever.
+    early = trusting(they, ref(blocks[2]))
+    for block in blocks:
+        early.import_block(block)
+    assert early.snapshot.finalized == they.chain.snapshot.finalized
+
+
+def test_a_chain_that_ends_below_it_is_left_however_heavy_and_final_that_is() -> None:
+    right, other = grown(30), grown(50, first=2, voters=MEMBERS)
+    assert other.chain.snapshot.finalized.number > 10
+    blocks = blocks_of(right)
+    chain = trusting(right, ref(blocks[24]))
+    others = blocks_of(other)
+    # Its own block with the number of the trusted one is not taken, so that is where it ends.
+    for block in others[:24]:
+        assert chain.import_block(block).head is not None
+    with pytest.raises(InvalidBlock, match=r"^NotTrusted: block 25 is not the trusted one$"):
+        chain.import_block(others[24])
+    assert chain.snapshot.finalized.number == 0
+    for block in blocks[:24]:
+        assert chain.import_block(block).head is None
+    head = chain.import_block(blocks[24]).head
+    assert head is not None
+    assert head.ref == head.finalized == chain.trusted
+    assert len(head.retracted) == len(head.entered) - 1 == 24
+    for block in blocks[25:]:
+        chain.import_block(block)
+    assert chain.snapshot.best == right.chain.snapshot.best
+    with pytest.raises(TooOld):
+        chain.import_block(others[0])
+
+
+def test_one_that_is_in_the_database_already_is_final_from_then_on() -> None:
+    node = grown(12)
+    trusted = ref(blocks_of(node)[7])
+    assert node.chain.snapshot.finalized.number == 0
+    chain = Chain.open(node.spec, node.store, state_pruning=64, trusted=trusted)
+    assert chain.snapshot.finalized == chain.database.finalized() == trusted
 
 
 def test_half_the_leak_is_how_old_the_last_final_block_may_be() -> None:

@@ -8,7 +8,7 @@ import trio
 
 from node.chain import Chain, TooOld, UnknownParent
 from node.chain_spec import ChainSpec, genesis
-from node.errors import NodeError, first_error
+from node.errors import NodeError
 from node.executor import InlineExecutor
 from node.pool import TransactionPool
 from node.ring import slot_start, turn_of
@@ -190,11 +190,9 @@ def test_the_votes_since_the_trusted_block_count(honest: RingNode) -> None:
 def test_a_trusted_block_that_is_older_than_half_the_leak_is_refused(honest: RingNode) -> None:
     trusted = at(honest, 5)
     assert Newcomer(honestly(honest), trusted, now=155).fetch() == honest.chain.snapshot.finalized
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises(NodeError) as caught:
         Newcomer(honestly(honest), trusted, now=156).fetch()
-    error = first_error(caught.value)
-    assert isinstance(error, NodeError)
-    assert str(error) == (
+    assert str(caught.value) == (
         "the trusted block 5 is older than half the leak: whoever has left since could have made another history. "
         "Name a later final block with --trusted"
     )
@@ -202,7 +200,7 @@ def test_a_trusted_block_that_is_older_than_half_the_leak_is_refused(honest: Rin
 
 def test_who_leaks_behind_the_trusted_block_is_let_go_of_by_executing() -> None:
     """Charlie is gone from the beginning. That a state fetched behind the leak is right, headers could not show."""
-    rules = Rules(leak_checkpoints=8, lapse_checkpoints=5, forgive_checkpoints=2, bar_epochs=8)
+    rules = Rules(leak_checkpoints=8, lapse_checkpoints=5, bar_epochs=8)
     spec = replace(ring_spec(), rules=rules)
     node = RingNode(spec, voters=MEMBERS[:2])
     for slot in range(1, 125):
@@ -611,7 +609,7 @@ def test_a_chain_of_its_own_without_votes_is_not_believed(wide: RingNode) -> Non
     assert us.fetch() == wide.chain.snapshot.finalized
     assert us.wire.reports == []
     alone_only = Newcomer(ask, peers=("evil",))
-    assert alone_only.fetch(300.0) is None
+    assert alone_only.fetch(100.0) is None
     assert is_snapshot(alone_only.store)
 
 
