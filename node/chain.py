@@ -347,7 +347,7 @@ class Chain:
         Raises:
             UnknownParent: it is not here.
             TooOld: its branch leaves the best chain where nothing can be taken back.
-            InvalidBlock: the number of the block does not follow its parent's.
+            InvalidBlock: the number of the block does not follow its parent's, or it is somebody else's turn.
         """
         side = self._forks.find(header.parent_hash)
         if side is not None:
@@ -365,6 +365,10 @@ class Chain:
         limit = BlockNumber(max(self.database.finalized().number, self.database.floor()))
         if fork.number < limit:
             raise TooOld(header, limit)
+        if not path and fork != self.snapshot.best:
+            # Before the trie and the model of that block are made, which may take seconds: anybody can seal a header.
+            _check_number(header, fork.number)
+            self.consensus.check(header, self.database.state_at(fork.hash))
         tip = self._best_tip(fork)
         for name in reversed(path):
             side = self._forks.find(name)
