@@ -46,6 +46,8 @@ _WAITING: Final = 10.0
 _PROGRESS: Final = 5.0
 _HEADERS_HELD: Final = 8_192
 """Headers that are in memory only: the last ones, of which some may not be there to stay."""
+_LOST_AFTER: Final = 120.0
+"""Seconds without a header or range from anybody until headers are given up that half of the peers do not know."""
 _AT_ONCE: Final = 32
 """Headers that are followed at once in a thread, which cannot be interrupted."""
 
@@ -77,6 +79,7 @@ class FastSync:
         self._came = trio.Event()
         self._way = TrustedWay()
         self._strangers: set[PeerId] = set()
+        self._given_at = float("-inf")
         self._pace = Pace(float("-inf"))
         self._told_at = float("-inf")
 
@@ -87,6 +90,7 @@ class FastSync:
             StorageError: the database has failed.
             NodeError: the trusted block is too old, or what is in the database cannot be followed.
         """
+        self._given_at = trio.current_time()
         await self._executor.on_chain(self._resume)
         while True:
             peer = await self._next_peer()
@@ -192,6 +196,14 @@ class FastSync:
         if self._pace.is_too_slow(now, count) and others:
             raise PeerFails("the peer is slow")
 
+    def _gave(self, name: PeerId) -> None:
+        """Note that a peer has what goes on from our headers."""
+        self._given_at = trio.current_time()
+        self._strangers.discard(name)
+        peer = self._peers.get(name)
+        if peer is not None:
+            peer.failures = 0
+
     # Headers.
 
     async def _headers(self, ask: Asker) -> tuple[FollowedChain, list[Header]]:
@@ -242,7 +254,7 @@ class FastSync:
             raise PeerFails(f"block {chain.head.number} is far ahead of this machine's clock: is the clock right?")
         headers = headers[:at]
         if headers:
-            self._strangers.discard(ask.peer)
+            self._gave(ask.peer)
             self._moved(ask, len(headers))
         self._tell("fast sync: header %d", chain.head.number)
         return headers
@@ -258,12 +270,33 @@ class FastSync:
             self._chain.follow(header, is_checked=True)
 
     async def _met_stranger(self, peer: PeerId) -> None:
-        """A peer knows nothing of our last header: if half of them do not, that one is taken for the wrong one."""
+        """A peer knows nothing of our last header: if half of them do not, that one is taken for the wrong one.
+
+        Not while anybody gives what goes on from it: peers are easily made up.
+        """
         if self._way.is_known and not self._chain.is_trusted:
             return  # It leads to the trusted block.
         self._strangers = {*self._strangers, peer} & self._peers.keys()
-        if self._chain.head.number and 2 * len(self._strangers) >= max(1, len(self._peers)):
-            await self._executor.on_chain(self._start_over)
+        is_lost = trio.current_time() - self._given_at >= _LOST_AFTER
+        if is_lost and self._chain.head.number and 2 * len(self._strangers) >= max(1, len(self._peers)):
+            self._given_at = trio.current_time()
+            for known in self._peers.values():
+                known.failures, known.not_before = 0, float("-inf")
+            await self._executor.on_chain(self._go_back)
+
+    def _go_back(self) -> None:
+        """Forget the headers behind the trusted block, and behind the one whose state is being fetched."""
+        target = self._snapshot.target
+        sure = max(self._trusted.number, target.number if target is not None else 0)
+        if not self._chain.is_trusted or not sure:
+            self._start_over()
+        elif sure < self._chain.head.number:
+            log.info("the headers behind block %d lead nowhere; they are forgotten", sure)
+            self._snapshot.cut(BlockNumber(sure))
+            self._strangers = set()
+            self._chain = FollowedChain(self._spec, self._genesis, self._trusted)
+            for header in self._snapshot.headers():
+                self._chain.follow(header, is_checked=True)
 
     def _votes(self, ask: Asker) -> VoteSearch:
         return VoteSearch(ask, self._executor, partial(self._moved, ask))
@@ -304,7 +337,7 @@ class FastSync:
         def stored(answer: StateAnswer) -> None:
             nonlocal count
             count += len(answer.pairs)
-            self._strangers.clear()
+            self._gave(ask.peer)
             self._moved(ask, sum(1 + len(value) // 1_024 for _, value in answer.pairs))
             self._tell("fast sync: %d keys of the state of block %d", count, header.number)
 

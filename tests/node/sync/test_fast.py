@@ -19,6 +19,7 @@ from node.sync.messages import (
     BODY,
     HEADERS,
     STATE,
+    UNKNOWN_PLACE,
     VOTES,
     BlocksRequest,
     BodyRequest,
@@ -41,8 +42,10 @@ from runtime.header import Block
 from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef, Hash, Slot
 from storage.bodies import HISTORY_NOTE
 from storage.chain_db import ChainDatabase, StatePruned
+from storage.columns import SNAPSHOT
 from storage.errors import Reason, StorageError
 from storage.memory import MemoryStore
+from storage.records import Progress
 from storage.snapshot import Snapshot, discard_snapshot, is_snapshot
 from tests.node.sync.peers import in_virtual_time
 from tests.support.ring_nodes import GENESIS_SLOT, MEMBERS, RingNode, ring_spec
@@ -203,13 +206,13 @@ def test_who_leaks_behind_the_trusted_block_is_let_go_of_by_executing() -> None:
     rules = Rules(leak_checkpoints=8, lapse_checkpoints=5, bar_epochs=8)
     spec = replace(ring_spec(), rules=rules)
     node = RingNode(spec, voters=MEMBERS[:2])
-    for slot in range(1, 125):
+    for slot in range(1, 115):
         if turn_of(RING.get(node.chain.snapshot.state), Slot(GENESIS_SLOT + slot)) != PAIRS["Charlie"].public:
             node.block(slot)
     assert len(current_voters(node.chain.snapshot.state).voters) == 2
-    assert node.chain.snapshot.finalized.number > 60
-    us = Newcomer(honestly(node), at(node, 60), spec=spec, now=125)
-    assert us.fetch() == at(node, 60)
+    assert node.chain.snapshot.finalized.number > 75
+    us = Newcomer(honestly(node), at(node, 75), spec=spec, now=115)
+    assert us.fetch() == at(node, 75)
     assert us.wire.reports == []
     chain = us.chain()
     assert len(current_voters(chain.snapshot.state).voters) == 3
@@ -749,6 +752,55 @@ def test_a_peer_that_answers_with_nothing_does_not_save_wrong_headers(wide: Ring
 
     us = Newcomer(ask, peers=("evil", "a", "b"), store=us.store)
     assert us.fetch() == wide.chain.snapshot.finalized
+
+
+def test_who_does_not_know_our_headers_costs_nothing_that_is_sure(wide: RingNode, many_ranges: None) -> None:
+    """One honest peer that fails now and then, beside one that says it knows nothing of what is here."""
+    given = 0
+
+    async def ask(peer: PeerId, kind: int, payload: bytes) -> bytes:
+        nonlocal given
+        if peer == "sybil":
+            raise Refused(UNKNOWN_PLACE)
+        given += kind == STATE.code
+        if kind == STATE.code and given % 4 == 0:
+            raise PeerGone("its connection broke")
+        return await answered(wide, kind, payload)
+
+    class Watched(MemoryStore):
+        def write(self, batch, *, sync: bool) -> None:  # type: ignore[no-untyped-def]
+            super().write(batch, sync=sync)
+            data = self.get(SNAPSHOT)
+            heights.append(0 if data is None else Progress.decode(data).height)
+
+    heights: list[int] = []
+    us = Newcomer(ask, at(wide, 25), peers=("honest", "sybil"), store=Watched())
+    assert us.fetch(120.0) == at(wide, 25)
+    assert given > 8
+    # It only grows, until the record is gone with the end.
+    assert heights[:-1] == sorted(heights[:-1])
+
+
+def test_alone_with_who_does_not_know_our_headers_those_up_to_the_trusted_block_stay(wide: RingNode) -> None:
+    first = genesis(SPEC).header
+    us = Newcomer(honestly(wide), at(wide, 5))
+    snapshot = Snapshot.open(us.store, first)
+    snapshot.append([block_at(wide, number).header for number in range(1, 10)])
+    snapshot.aim_at(at(wide, 7))
+
+    async def ask(_peer: PeerId, _kind: int, _payload: bytes) -> bytes:
+        raise Refused(UNKNOWN_PLACE)
+
+    alone = Newcomer(ask, at(wide, 5), store=us.store)
+    assert alone.fetch(119.0) is None
+    assert Snapshot.open(us.store, first).height == 9
+    # After a while without anybody who knows what is behind, the block whose state is wanted is the last one.
+    assert alone.fetch(280.0) is None
+    kept = Snapshot.open(us.store, first)
+    assert (kept.height, kept.target) == (7, at(wide, 7))
+    assert [header.number for header in kept.headers()] == list(range(1, 8))
+    assert us.fetch() == at(wide, 7)
+    goes_on_like(us.chain(), wide)
 
 
 def test_a_peer_that_is_busy_says_nothing_of_our_headers(wide: RingNode) -> None:
