@@ -29,7 +29,7 @@ from node.followed import BadVotes, FollowedChain, LeakUnseen
 from node.ring import MAX_SLOTS_AHEAD, slot_at
 from node.sync.asker import Asker, is_unknown
 from node.sync.messages import MAX_HEADERS, Handshake, MessageError, StateAnswer
-from node.sync.pace import Pace, PeerFails, PeerLies, SourcePeer
+from node.sync.pace import Pace, PeerFails, PeerLies, SourcePeer, is_too_slow
 from node.sync.state_fetch import fetch_state
 from node.sync.trusted_way import BYTES_HELD, TrustedWay, size_of
 from node.sync.vote_search import VoteSearch
@@ -141,10 +141,10 @@ class FastSync:
     # Peers.
 
     async def _next_peer(self) -> PeerId:
-        """Wait for a peer that may be asked; of several, the one that failed least."""
+        """Wait for a peer that may be asked; of several, the best one so far."""
         while True:
             now = trio.current_time()
-            ready = [(peer.failures, name) for name, peer in self._peers.items() if peer.not_before <= now]
+            ready = [(peer.rank, name) for name, peer in self._peers.items() if peer.not_before <= now]
             if ready:
                 # Of equals the one that came first: names can be chosen.
                 return min(ready, key=lambda one: one[0])[1]
@@ -190,10 +190,14 @@ class FastSync:
         return await ask.body(snapshot.target_header)
 
     def _moved(self, ask: Asker, count: int) -> None:
-        """Note what a peer has given; raises PeerFails if it is too little for the time, and another one is ready."""
+        """Note what a peer has given; raises PeerFails if it is slow, and a better one is ready."""
         now = trio.current_time()
-        others = any(name != ask.peer and peer.not_before <= now for name, peer in self._peers.items())
-        if self._pace.is_too_slow(now, count) and others:
+        pace, asked = self._pace.measured(now, count), self._peers.get(ask.peer)
+        if pace is None or asked is None:
+            return
+        asked.pace = pace
+        ready = [peer.pace for peer in self._peers.values() if peer is not asked and peer.not_before <= now]
+        if is_too_slow(pace, ready):
             raise PeerFails("the peer is slow")
 
     def _gave(self, name: PeerId) -> None:
