@@ -114,6 +114,11 @@ class Chain:
         """Tell whether a block is stored, on the best chain or beside it."""
         return self.database.has(block)
 
+    @property
+    def has_trusted(self) -> bool:
+        """Tell whether the trusted block, if there is one, is on the best chain: before, it may be anybody's."""
+        return self.trusted is None or self._is_best(self.trusted.number, self.trusted.hash)
+
     def is_known_bad(self, block: Hash) -> bool:
         """Tell whether a block was found invalid, if that is remembered."""
         return block in self._bad
@@ -291,14 +296,10 @@ class Chain:
         tree.expect(arriving.executed.block.header)
         heads = (self._facts, *self._forks.facts, arriving.facts)
         trusted = self.trusted
-        if trusted is not None and not self._has_trusted():
+        if trusted is not None and not self.has_trusted:
             # Whatever the others weigh, or have made final among themselves.
             heads = tuple(head for head in heads if tree.descends(head.ref.hash, trusted)) or heads
         return choose(heads[0], heads[1:], tree).ref
-
-    def _has_trusted(self) -> bool:
-        """Tell whether the trusted block, if there is one, is on the best chain."""
-        return self.trusted is None or self._is_best(self.trusted.number, self.trusted.hash)
 
     def _newly_final(self, tip: Tip) -> BlockRef | None:
         """Return the block that is final by the state of a new head, or trusted, if that is a later one than now.
@@ -306,7 +307,7 @@ class Chain:
         On the way to the trusted block nothing is: this may be the chain of somebody else, whoever votes on it.
         """
         trusted = self.trusted
-        if trusted is not None and not self._has_trusted() and not self._tree.descends(tip.ref.hash, trusted):
+        if trusted is not None and not self.has_trusted and not self._tree.descends(tip.ref.hash, trusted):
             return None
         found = FINALIZED.find(tip.state)
         final = BlockRef(BlockNumber(0), self.genesis) if found is None else BlockRef(found.number, found.hash)
@@ -317,7 +318,7 @@ class Chain:
     def _settle_trusted(self) -> None:
         """Note that the trusted block is final, if it came before anybody said that it can be trusted."""
         trusted = self.trusted
-        if trusted is not None and self._has_trusted() and self.database.finalized().number < trusted.number:
+        if trusted is not None and self.has_trusted and self.database.finalized().number < trusted.number:
             self.database.set_finalized(trusted.hash)
             self._publish(self.snapshot.view)
 

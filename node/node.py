@@ -133,7 +133,7 @@ class Node:
             self._voting.hear_header(header)
 
     def _may_vote(self) -> bool:
-        return self.peers is None or not self.peers.catch_up.is_active
+        return self._chain.has_trusted and (self.peers is None or not self.peers.catch_up.is_active)
 
     def _tell_votes(self, votes: tuple[Vote, ...], attempt: int) -> None:
         if self.peers is not None:
@@ -176,7 +176,8 @@ class Node:
 
     def _is_at_the_end(self) -> bool:
         """Tell whether nobody seems to have a longer chain, so that no block has been made for as long as it looks."""
-        return self._is_settled() and (self.peers is None or not self.peers.catch_up.is_behind)
+        is_behind = self.peers is not None and self.peers.catch_up.is_behind
+        return self._chain.has_trusted and self._is_settled() and not is_behind
 
     def _template(self, producer: KeyPair, nonce: int | None = None) -> Template:
         """What the next block begins and ends with, if its time is now."""
@@ -199,6 +200,8 @@ class Node:
         """Tell whether to make the block of a slot."""
         state = self._chain.snapshot.state
         ring = RING.get(state)
+        if not self._chain.has_trusted:
+            return False
         if slot <= BLOCK_SLOT.get(state) or turn_of(ring, slot) != producer.public or slot <= self._listens_until:
             return False
         if len(ring) == 1 or self.peers is None:

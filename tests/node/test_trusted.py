@@ -5,22 +5,29 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trio
 
 from node.age import half_leak, is_far_ahead, is_stale
 from node.chain import Chain, TooOld
 from node.chain_spec import genesis
 from node.config import Options, configure
 from node.errors import ExitCode, NodeError
+from node.executor import InlineExecutor
+from node.inbox import Inbox
+from node.node import Node
+from node.pool import TransactionPool
 from node.ring import slot_start
 from node.service import run_node
+from node.signing_records import DatabaseRecords
 from runtime.header import Block
 from runtime.interface.errors import BlockFault, InvalidBlock
-from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef, Slot, to_hex
+from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef, Hash, Slot, to_hex
 from storage.leveldb import LevelDbStore
 from storage.memory import MemoryStore
 from storage.snapshot import Snapshot, is_snapshot
+from tests.node.sync.peers import in_virtual_time
 from tests.support.node_chain import NodeChain
-from tests.support.ring_nodes import GENESIS_SLOT, MEMBERS, RingNode
+from tests.support.ring_nodes import GENESIS_SLOT, MEMBERS, RingNode, ring_spec
 from tests.support.small_chain import PAIRS
 
 
@@ -115,6 +122,42 @@ def test_one_that_is_in_the_database_already_is_final_from_then_on() -> None:
     assert node.chain.snapshot.finalized.number == 0
     chain = Chain.open(node.spec, node.store, state_pruning=64, trusted=trusted)
     assert chain.snapshot.finalized == chain.database.finalized() == trusted
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+def test_a_producer_takes_no_part_in_a_chain_without_it(is_told: bool) -> None:
+    """Its votes on a chain that somebody has made up would keep it from voting on the right one."""
+    spec = ring_spec(("Alice",))
+    trusted = BlockRef(BlockNumber(9), Hash(b"\x09" * 32)) if is_told else None
+    chain = Chain.open(spec, MemoryStore(), state_pruning=64, trusted=trusted)
+    other = RingNode(spec)
+    for slot in range(1, 9):
+        chain.import_block(other.block(slot))
+
+    def clock() -> int:
+        return slot_start(Slot(GENESIS_SLOT + 9), spec.slot_duration) + int(trio.current_time() * 1_000)
+
+    async def main() -> None:
+        inbox = Inbox(trio.lowlevel.current_trio_token())
+        node = Node(
+            chain=chain,
+            pool=TransactionPool(),
+            inbox=inbox,
+            executor=InlineExecutor(),
+            notify=lambda _event: None,
+            producer=PAIRS["Alice"],
+            block_time=2.0,
+            clock=clock,
+            network=None,
+        )
+        with trio.move_on_after(100.0):
+            await node.run()
+
+    in_virtual_time(main)
+    record = DatabaseRecords(chain.database, PAIRS["Alice"].public).load()
+    assert record is not None
+    has_voted = record.target > (GENESIS_SLOT + 9) // spec.rules.epoch_slots
+    assert (chain.snapshot.best.number > 8, has_voted) == (not is_told, not is_told)
 
 
 def test_half_the_leak_is_how_old_the_last_final_block_may_be() -> None:
