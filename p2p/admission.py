@@ -18,7 +18,7 @@ class Guest(Protocol):
 
 
 class Admission:
-    """Who may connect: so many connections a host, which is a whole /64 of IPv6, so many whose encryption is still being set up."""
+    """Who may connect: so many a host (of IPv6 a whole /64), and so many whose encryption is still being set up."""
 
     def __init__(self, max_pending: int, max_per_host: int) -> None:
         self._max_pending = max_pending
