@@ -162,6 +162,12 @@ def test_register_item_takes_any_text(chain: FakeChain) -> None:
     assert chain.state.items[4][0] == title
 
 
+def test_an_item_without_a_title_is_refused(chain: FakeChain) -> None:
+    result = run(chain, "register-item", " ")
+    assert (result.exit_code, result.stderr) == (1, "mfchain: an item needs a title\n")
+    assert len(chain.state.items) == 4
+
+
 def test_no_wait_sends_only(chain: FakeChain) -> None:
     chain.instant = False
     told = run_json(chain, "rate", 0, 1, "--no-wait")
