@@ -14,9 +14,11 @@ from node.model_queries import ModelQueries
 from node.pool import TransactionPool
 from node.ring_queries import ring_status
 from node.runtime_calls import RuntimeCalls
+from node.spec_types import Sealing
 from node.sync.handler import PeerHandler
 from rpc.errors import invalid_params, pool_full, state_pruned, unknown_block
 from rpc.service import (
+    AUTHORITY,
     BlockImported,
     Cancel,
     Health,
@@ -109,9 +111,14 @@ class RpcService:
 
     def unready_reason(self) -> str | None:
         """Why the node cannot serve the truth now; the chain is open from the start."""
-        if self._handler is not None and self._handler.catch_up.is_active:
+        handler = self._handler
+        if handler is None:
+            return None
+        if handler.catch_up.is_active:
             state = self.sync_state()
             return f"catching up: block {state.current} of {state.highest}"
+        if not len(handler.peers) and self._chain.spec.sealing is Sealing.RING and AUTHORITY not in self._info.roles:
+            return "no peers: others may have blocks that this node does not know of"
         return None
 
     def subscribe(self, listener: Listener) -> Cancel:

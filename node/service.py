@@ -31,7 +31,7 @@ from p2p.config import NetworkConfig
 from p2p.network import AddressInUse, Network
 from p2p.peers import JsonRecords
 from rpc.app import create_app, only_loopback, serve
-from rpc.service import NodeInfo
+from rpc.service import AUTHORITY, FULL, NodeInfo
 from runtime.header import Header
 from runtime.keys import ss58_encode
 from runtime.primitives import Hash, to_hex
@@ -259,7 +259,7 @@ def _describe(config: NodeConfig, network: Network | None) -> NodeInfo:
         chain=config.spec.name,
         chain_type=config.spec.chain_type.value,
         properties=config.spec.properties.to_json(),
-        roles=("Full",) if config.producer is None else ("Authority",),
+        roles=(FULL,) if config.producer is None else (AUTHORITY,),
         peer_id="" if network is None else str(network.local_peer_id),
         listen_addresses=() if network is None else tuple(network.listen_addresses()),
     )
