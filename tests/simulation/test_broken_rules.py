@@ -134,7 +134,7 @@ class Schemer:
         voting = self.node(index).node._voting
         assert voting is not None
         assert voting._voter is not None
-        last = voting._voter._last
+        last = voting._voter._protection._last_vote
         return last is not None and last.target.hash == target
 
     def tell(self, index: int, epoch: int, target: OpenCheckpoint) -> None:
@@ -183,10 +183,11 @@ def a_voter_who_tells_each_side_what_it_wants_to_hear() -> None:
         await schemer.justified(0, early)
         world.partition(((0, 1), (2, 3)))
         last, end = await schemer.voted((0, 1), later)
+        # And the second among the others, before these hear of the first.
+        schemer.tell(2, later, other)
+        await schemer.justified(2, later)
         world.partition(((0,), (1, 2, 3)))
         schemer.tell(0, last, end)
-        # And the second among the others.
-        schemer.tell(2, later, other)
         last, end = await schemer.voted((1, 2), last)
         schemer.tell(2, last, end)
         await trio.sleep(2 * 12)
