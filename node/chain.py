@@ -71,6 +71,7 @@ class Chain:
         self.consensus: Consensus = consensus_of(spec, genesis_hash)
         self._models = Models(self.config)
         self._forks = Forks()
+        self._tree = StoredTree(database)
         # Not the exceptions themselves, whose tracebacks would keep whole blocks alive.
         self._bad: OrderedDict[Hash, tuple[BlockFault, str]] = OrderedDict()
         self._learning = threading.Lock()
@@ -282,8 +283,8 @@ class Chain:
 
     def _choose(self, arriving: SideBlock) -> BlockRef:
         """Return the head to follow, now that a block has been executed that is not stored yet."""
-        tree = StoredTree(self.database, arriving.executed.block.header)
-        return choose(self._facts, (*self._forks.facts, arriving.facts), tree).ref
+        self._tree.expect(arriving.executed.block.header)
+        return choose(self._facts, (*self._forks.facts, arriving.facts), self._tree).ref
 
     def _newly_final(self, tip: Tip) -> BlockRef | None:
         """Return the block that the state of a new head says is final, if that is a later one than now."""
@@ -417,8 +418,7 @@ class Chain:
         if retracted:
             self._forks.note(self._facts)
         if finalized is not None:
-            tree, last = StoredTree(self.database), finalized
-            self._forks.prune(lambda block: not tree.descends(block.hash, last))
+            self._forks.prune(self._tree, finalized)
         for side in branch[:-1]:
             self._models.keep(side.tip.ref, side.tip.view)
         self._publish(tip.view)

@@ -171,6 +171,7 @@ async def _run_fast(
     stopped = trio.Event()
     code: int = ExitCode.STOPPED
     failure: BaseException | None = None
+    assert config.trusted is not None, "a fast sync has a block to trust"
     sync = FastSync(config.spec, first, snapshot, ThreadExecutor(), milliseconds, config.trusted)
     log.info("mfchain %s, chain %s, genesis %s", VERSION, config.spec.name, to_hex(first.hash())[:10])
     with stopping_signals(stopped):

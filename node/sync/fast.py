@@ -25,7 +25,7 @@ from node.age import half_leak
 from node.chain_spec import ChainSpec
 from node.errors import ExitCode, NodeError
 from node.executor import Executor
-from node.followed import BadVotes, FollowedChain
+from node.followed import BadVotes, FollowedChain, LeakUnseen
 from node.ring import MAX_SLOTS_AHEAD, slot_at
 from node.sync.asker import Asker, is_unknown
 from node.sync.messages import MAX_HEADERS, Handshake, MessageError, StateAnswer
@@ -60,7 +60,7 @@ class FastSync:
         snapshot: Snapshot,
         executor: Executor,
         clock: Callable[[], int],
-        trusted: BlockRef | None,
+        trusted: BlockRef,
     ) -> None:
         """Take the parts.
 
@@ -85,13 +85,8 @@ class FastSync:
 
         Raises:
             StorageError: the database has failed.
-            NodeError: what it has contradicts the trusted block.
+            NodeError: the trusted block is too old, or what is in the database cannot be followed.
         """
-        if self._trusted is None:
-            log.warning(
-                "fast sync without --trusted believes whoever had the votes in the past: a history that was made up "
-                "by producers who have left cannot be told from the right one"
-            )
         await self._executor.on_chain(self._resume)
         while True:
             peer = await self._next_peer()
@@ -202,7 +197,7 @@ class FastSync:
     async def _headers(self, ask: Asker) -> tuple[FollowedChain, list[Header]]:
         """Follow a peer's chain to its end; return it there, and the headers that are not stored yet."""
         trusted = self._trusted
-        if trusted is not None and not self._chain.is_trusted and not self._way.is_known:
+        if not self._chain.is_trusted and not self._way.is_known:
             await self._way.find(self._chain.copy(), trusted, partial(self._more, ask))
         chain, fresh, size = self._chain.copy(), list[Header](), 0
         while headers := await self._more(ask, chain):
@@ -235,13 +230,17 @@ class FastSync:
         at = 0
         try:
             while at < len(headers):
-                at += await self._executor.aside(_follow, chain, headers[at : at + _AT_ONCE])
+                count = await self._executor.aside(_follow, chain, headers[at : at + _AT_ONCE])
+                if not count:
+                    break
+                at += count
                 if chain.handover is not None:
                     await self._votes(ask).show(chain)
         except InvalidBlock as error:
             raise PeerLies(Misbehaviour.BAD_BLOCK, f"behind block {chain.head.number}: {error}") from None
         if chain.slot > slot_at(self._clock(), self._spec.slot_duration) + MAX_SLOTS_AHEAD:
             raise PeerFails(f"block {chain.head.number} is far ahead of this machine's clock: is the clock right?")
+        headers = headers[:at]
         if headers:
             self._strangers.discard(ask.peer)
             self._moved(ask, len(headers))
@@ -274,17 +273,27 @@ class FastSync:
         trusted = self._trusted
         if not chain.is_trusted:
             raise PeerFails("the peer has not got the trusted block yet")
-        now = slot_at(self._clock(), self._spec.slot_duration)
-        if chain.trusted_slot is not None and now - chain.trusted_slot > half_leak(self._spec):
-            log.warning(
-                "the trusted block is older than half the leak: whoever has left since could have made another history"
-            )
+        self._check_age(chain)
         final = await self._votes(ask).final(chain)
-        if trusted is not None and (final is None or final.number <= trusted.number):
+        if trusted.number and (final is None or final.number <= trusted.number):
             return trusted
         if final is None or not final.number:
             raise PeerFails("nothing is final yet")
         return BlockRef(final.number, final.hash)
+
+    def _check_age(self, chain: FollowedChain) -> None:
+        """Refuse a trusted block since which voters who were present may have leaked: others could show what they like.
+
+        Raises:
+            NodeError: it is too old.
+        """
+        now = slot_at(self._clock(), self._spec.slot_duration)
+        if chain.trusted_slot is not None and now - chain.trusted_slot > half_leak(self._spec):
+            raise NodeError(
+                ExitCode.FAILED,
+                f"the trusted block {self._trusted.number} is older than half the leak: whoever has left since could "
+                "have made another history. Name a later final block with --trusted",
+            )
 
     # The state.
 
@@ -331,9 +340,13 @@ class FastSync:
 
 
 def _follow(chain: FollowedChain, headers: list[Header]) -> int:
-    """Follow headers, up to one whose handover has to be shown; return how many."""
-    for count, header in enumerate(headers, 1):
-        chain.follow(header)
-        if chain.handover is not None:
+    """Follow headers, up to one whose handover has to be shown, or before a leak; return how many."""
+    for count, header in enumerate(headers):
+        try:
+            chain.follow(header)
+        except LeakUnseen as error:
+            log.info("headers are followed no further, the blocks behind have to be executed: %s", error)
             return count
+        if chain.handover is not None:
+            return count + 1
     return len(headers)
