@@ -99,10 +99,22 @@ class Voting:
             return ()
         return self._witness.missing(self._chain.snapshot.state, voter.account)
 
-    async def run(self, may_vote: Callable[[], bool], tell: Callable[[tuple[Vote, ...], int], None]) -> None:
-        """Vote until cancelled, whenever a block has come and in each slot; `tell` takes votes and a number."""
+    async def run(
+        self,
+        listens_since: Callable[[], Slot | None],
+        may_vote: Callable[[], bool],
+        tell: Callable[[tuple[Vote, ...], int], None],
+    ) -> None:
+        """Vote until cancelled, whenever a block has come and in each slot.
+
+        Args:
+            listens_since: tells since which slot others have been heard without a break; None if they are not.
+            may_vote: tells whether this is a time to vote.
+            tell: takes votes and a number.
+        """
         voter, duration = self._voter, self._chain.spec.slot_duration
         while voter is not None:
+            voter.listen_since(listens_since())
             if may_vote():
                 votes = self._due(voter)
                 if votes:
