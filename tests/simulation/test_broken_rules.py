@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from node.fork_choice import HeadFacts
+from node.node import Node
 from node.protection import Protection
 from node.sync.messages import KINDS
 from node.voting import Step, sign_vote
@@ -20,7 +21,7 @@ from pallets.finality.votes import CheckpointId
 from pallets.producers.config import Rules
 from runtime.interface.context import Context
 from runtime.primitives import AccountId, Hash
-from tests.simulation.faults import Crash, Fault, Partition
+from tests.simulation.faults import Crash, Fault, Partition, Rollback
 from tests.simulation.invariants import History, Signatures, heads_agree
 from tests.simulation.members import Member, Silent
 from tests.simulation.nodes import MEMBERS, spec_of
@@ -79,6 +80,16 @@ def twins_on_either_side() -> None:
         await world.start(4)
 
     world.run(70, [Fault(20.0, Partition(((0, 1, 3), (2, 4)), 40.0))], story=story)
+
+
+def a_backup_without_a_network() -> None:
+    """One of four starts again from a backup that is two epochs old, and reaches nobody."""
+    world, _ = world_of([Member] * 4, RULES)
+    faults = [
+        Fault(24.0, Rollback(3, 2 * EPOCH_SECONDS, 1.0)),
+        Fault(24.0 + 2 * EPOCH_SECONDS, Partition(((3,),), 60.0)),
+    ]
+    world.run(110, faults)
 
 
 def a_lonely_producer_whose_chain_is_longer() -> None:
@@ -265,6 +276,11 @@ def no_protection_of_blocks(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Protection, "seal", lambda _self, _slot, _now: None)
 
 
+def listening_by_the_clock(patch: pytest.MonkeyPatch) -> None:
+    """Time in which nobody is heard is taken for listening."""
+    patch.setattr(Node, "_is_in_touch", lambda _node: True)
+
+
 def longest_chain(patch: pytest.MonkeyPatch) -> None:
     """The longest chain wins, and not the heaviest that goes on from what is justified (F1, F2)."""
 
@@ -300,6 +316,7 @@ BROKEN: list[tuple[Break, Callable[[], None], str]] = [
     (final_without_a_link, SCHEMER, CONFLICT),
     (no_protection_of_votes, twins_on_either_side, "an honest key contradicts itself"),
     (no_protection_of_blocks, twins_on_either_side, "an honest key contradicts itself: two blocks of slot"),
+    (listening_by_the_clock, a_backup_without_a_network, "an honest key contradicts itself: vote"),
     (longest_chain, a_lonely_producer_whose_chain_is_longer, "heads differ|AssertionError: \\["),
 ]
 
