@@ -6,7 +6,7 @@ A framework's routing and validation would cost more than a call itself, so none
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
@@ -171,7 +171,11 @@ class _Socket:
         if isinstance(outcome, bytes | None):
             await self._answer(outcome, call)
             return
-        await self._slots.acquire()
+        try:
+            await self._slots.acquire()
+        except asyncio.CancelledError:
+            _let_go(outcome)
+            raise
         task = asyncio.create_task(self._answer_later(outcome, call))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
@@ -218,6 +222,12 @@ class _Socket:
             self._gone = True
         else:
             log.info("a client was dropped: %s", why)
+
+
+def _let_go(outcome: Awaitable[Answer]) -> None:
+    """Give up a call that has not begun to wait for its result."""
+    if isinstance(outcome, Coroutine):
+        outcome.close()
 
 
 async def _read(receive: Receive, limit: int) -> bytes | None:
