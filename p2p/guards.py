@@ -9,7 +9,7 @@ The version is pinned; when it changes, `tests/p2p/test_guards.py` says which of
    not used.
 3. Reads of gossip go through a buffer, not byte by byte.
 4. Dials go to the address itself: libp2p would block a peer for a minute after each failed one.
-5. Every write of a frame has a deadline and is never cut in the middle (`GuardedYamux`); reading is watched over by the
+5. Every write of a frame has a deadline and is never cut in the middle (`p2p.muxer`); reading is watched over by the
    keepalive of `p2p.requests`.
 6. Scores and bans are ours (`p2p.peers`).
 7. A message is validated once, however many peers pass it on at the same time; what one peer sends holds up neither
@@ -17,16 +17,16 @@ The version is pinned; when it changes, `tests/p2p/test_guards.py` says which of
 8. The receive window of the multiplexer is enforced: libp2p only logs a peer that sends more than it may.
 9. Two tasks never write to one gossip stream: replays and flushes that libp2p starts by itself would tear frames apart.
 10. What a peer can make libp2p remember is bounded: topics of control messages, unsent messages, message statistics.
+11. A small read is not answered with a frame of its own that renews the window (`p2p.muxer`).
+12. A message is not sent to who has brought it, also while its verdict was awaited.
 """
 
 from collections.abc import Awaitable, Callable, Collection
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import trio
 from google.protobuf.message import DecodeError
-from libp2p.abc import IMuxedConn, INetStream, ISecureConn
-from libp2p.custom_types import TProtocol
-from libp2p.io.exceptions import ConnectionClosedError
+from libp2p.abc import IMuxedConn, INetStream
 from libp2p.network.stream.exceptions import StreamError
 from libp2p.network.swarm import Swarm
 from libp2p.peer.id import ID
@@ -35,25 +35,17 @@ from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.pubsub import Pubsub
 from libp2p.pubsub.rpc_queue import RpcQueue
 from libp2p.pubsub.validators import signature_validator
-from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
-from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX_ID
-from libp2p.stream_muxer.yamux.yamux import Yamux
 
-from p2p.budget import Budget, Budgets
+from p2p.budget import Budgets
 from p2p.config import NetworkConfig
 from p2p.faults import Faults, is_loss
+from p2p.muxer import BufferedReader, Report, direct
 from p2p.network import Misbehaviour, PeerId, Verdict
 from p2p.validation import Deliver, Validation
 
-YAMUX: Final = TProtocol(YAMUX_ID)
-MAX_BUFFERED: Final = 20 * 1024 * 1024
-"""Unread bytes of one connection: the largest window of one stream and some."""
-_READ_SIZE: Final = 64 * 1024
 _QUEUE_SIZE: Final = 256
 _MAX_IDS: Final = 1_000
 _MAX_SUBSCRIPTIONS: Final = 16
-
-Report = Callable[[PeerId, Misbehaviour, str], None]
 
 
 class _IsolatedManager:
@@ -127,117 +119,6 @@ def guard_streams(
     return guarded
 
 
-class GuardedYamux(Yamux):
-    """The multiplexer with an enforced window, a budget of frames, and writes that end."""
-
-    def __init__(
-        self, secured_conn: ISecureConn, peer_id: ID, *, budget: Budget, write_timeout: float, report: Report
-    ) -> None:
-        super().__init__(secured_conn, peer_id, is_initiator=secured_conn.is_initiator)
-        self._budget = budget
-        self._write_timeout = write_timeout
-        self._report = report
-
-    async def _write_frame(self, data: bytes) -> None:
-        # Shielded: half a frame would garble all that follows. The deadline closes the connection of a peer that
-        # has stopped reading; then every other writer fails too.
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + self._write_timeout) as scope:
-            async with self._write_lock:
-                await self.secured_conn.write(data)
-        if scope.cancelled_caught:
-            await self.secured_conn.close()
-            raise ConnectionClosedError("the peer has stopped reading")
-        await trio.lowlevel.checkpoint()
-
-    async def _read_data_body(self, length: int) -> bytes:
-        buffered = sum(map(len, self.stream_buffers.values()))
-        if buffered + length > MAX_BUFFERED:
-            self._report(PeerId(str(self.peer_id)), Misbehaviour.FLOOD, "more bytes than its windows allow")
-            # The one exception that handle_incoming takes as the end of the connection.
-            raise trio.TooSlowError
-        return await super()._read_data_body(length)
-
-    async def handle_incoming(self) -> None:
-        """Reads frames; each one is charged to the peer's budget."""
-        self.secured_conn = cast(ISecureConn, _Charged(self.secured_conn, self._charge))
-        await super().handle_incoming()
-
-    async def _charge(self, size: int) -> None:
-        wait = self._budget.charge(size)
-        if wait > 0:
-            if self._budget.is_flood():
-                self._report(PeerId(str(self.peer_id)), Misbehaviour.FLOOD, "more frames than its budget")
-            await trio.sleep(min(wait, 1.0))
-
-
-class _Charged:
-    """A connection whose reads are charged for."""
-
-    def __init__(self, inner: ISecureConn, charge: Callable[[int], Awaitable[None]]) -> None:
-        self._inner = inner
-        self._charge = charge
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    async def read(self, n: int | None = None) -> bytes:
-        data = await self._inner.read(n)
-        await self._charge(len(data))
-        return data
-
-
-class GuardedMuxer(MuxerMultistream):
-    """Chooses the multiplexer; there is one."""
-
-    def __init__(self, make: Callable[[ISecureConn, ID], Yamux], negotiate_timeout: int) -> None:
-        super().__init__({YAMUX: Yamux}, negotiate_timeout)
-        self._make = make
-
-    async def new_conn(self, conn: ISecureConn, peer_id: ID) -> IMuxedConn:
-        """Negotiates, then makes the guarded one."""
-        protocol, _ = await self._selector.select(conn, conn.is_initiator, self.negotiate_timeout)
-        return self._annotate_connection(self._make(conn, peer_id), conn, protocol)
-
-
-class BufferedReader:
-    """Frames with a varint length, read from a stream in large pieces."""
-
-    def __init__(self, stream: INetStream) -> None:
-        self._stream = stream
-        self._buffer = bytearray()
-
-    async def frame(self, limit: int) -> bytes | None:
-        """The next frame, or None at the end of the stream.
-
-        Raises: ValueError, if it is longer than the limit; StreamError.
-        """
-        length = shift = used = 0
-        while True:
-            if used == len(self._buffer) and not await self._fill():
-                return None
-            byte = self._buffer[used]
-            used += 1
-            length |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                break
-            if shift > 35:
-                raise ValueError("a length of more than five bytes")
-        if length > limit:
-            raise ValueError(f"a frame of {length} bytes, {limit} are allowed")
-        while len(self._buffer) < used + length:
-            if not await self._fill():
-                return None
-        frame = bytes(self._buffer[used : used + length])
-        del self._buffer[: used + length]
-        return frame
-
-    async def _fill(self) -> bool:
-        data = await self._stream.read(_READ_SIZE)
-        self._buffer += data
-        return bool(data)
-
-
 def _is_signed(msg: rpc_pb2.Message) -> bool:
     """Whether the signature is good; a key that does not decode, at which libp2p raises, signs nothing."""
     try:
@@ -271,6 +152,7 @@ class GuardedPubsub(Pubsub):
             max_inbound_rpc_size=2 * config.max_gossip,
         )
         self._config = config
+        self._mesh = router
         self._faults = faults
         self._report = report
         self._budgets = budgets
@@ -286,7 +168,7 @@ class GuardedPubsub(Pubsub):
         """Reads a peer's gossip until its stream ends or breaks a rule."""
         peer_id = stream.muxed_conn.peer_id
         peer = PeerId(str(peer_id))
-        reader = BufferedReader(stream)
+        reader = BufferedReader(direct(stream))
         budget = self._budgets.of(peer)
         try:
             while (raw := await reader.frame(self.max_inbound_rpc_size)) is not None:
@@ -321,7 +203,7 @@ class GuardedPubsub(Pubsub):
 
     async def _take_message(self, peer_id: ID, peer: PeerId, msg: rpc_pb2.Message) -> None:
         """Has a message validated beside everything else, as soon as its peer has a place for it."""
-        if not self._admitted(peer) or self._is_known(msg):
+        if not self._admitted(peer) or self._is_known(msg, peer):
             return
         leave_place = await self._validation.take_place(peer)
 
@@ -352,8 +234,9 @@ class GuardedPubsub(Pubsub):
         for iwant in control.iwant:
             del iwant.messageIDs[_MAX_IDS:]
 
-    def _is_known(self, msg: rpc_pb2.Message) -> bool:
-        return self._msg_id_constructor(msg) in self._validation or self._is_msg_seen(msg)
+    def _is_known(self, msg: rpc_pb2.Message, forwarder: PeerId) -> bool:
+        message_id = self._msg_id_constructor(msg)
+        return self._validation.brought(message_id, forwarder) or self.seen_messages.has(message_id)
 
     async def push_msg(self, msg_forwarder: ID, msg: rpc_pb2.Message) -> None:
         """Validates a message once, then passes it on."""
@@ -361,16 +244,25 @@ class GuardedPubsub(Pubsub):
         own = msg_forwarder == self.my_id
         try:
             # A forged copy of a message is not remembered: it would stand in for the message.
-            if self._is_known(msg) or not (own or self._is_sound(forwarder, msg)):
+            if self._is_known(msg, forwarder) or not (own or self._is_sound(forwarder, msg)):
                 return
-            with self._validation.in_flight(self._msg_id_constructor(msg)):
+            with self._validation.in_flight(self._msg_id_constructor(msg), forwarder) as holders:
                 accepted = own or await self._accepts(forwarder, msg)
                 self._mark_msg_seen(msg)
             if accepted:
-                await self.router.publish(msg_forwarder, msg)
+                self._pass_on(msg, holders)
         except Exception as error:
             self._faults.caught("gossip message", error, forwarder)
             self._report(forwarder, Misbehaviour.BAD_MESSAGE, f"a gossip message failed: {type(error).__name__}")
+
+    def _pass_on(self, msg: rpc_pb2.Message, holders: Collection[PeerId]) -> None:
+        """Sends a message to the mesh, but not to those who have brought it, nor to who made it."""
+        mesh, origin = self._mesh, ID(msg.from_id)
+        mesh.mcache.put(msg)
+        rpc = rpc_pb2.RPC(publish=[msg])
+        for peer_id in mesh.mesh.get(msg.topicIDs[0], ()):
+            if peer_id != origin and peer_id in self.peers and str(peer_id) not in holders:
+                mesh.send_rpc(peer_id, rpc)
 
     def _is_sound(self, forwarder: PeerId, msg: rpc_pb2.Message) -> bool:
         """Whether a message is one of ours to judge, within bounds, and by who it says."""
@@ -397,9 +289,10 @@ class GuardedPubsub(Pubsub):
         """The one writer of a peer's gossip stream."""
         queue._queue.max_size = _QUEUE_SIZE
         queue.max_message_size = self.max_inbound_rpc_size
+        writable = direct(stream)
         try:
             while (rpc := await queue.pop()) is not None:
-                if not await self.write_msg(stream, rpc):
+                if not await self.write_msg(writable, rpc):
                     return
         except Exception as error:
             self._faults.caught("gossip write", error, str(peer_id))
@@ -440,11 +333,6 @@ class GuardedGossipSub(GossipSub):
             except Exception as error:
                 self._faults.caught("mesh heartbeat", error)
                 await trio.sleep(self.heartbeat_interval)
-
-    async def publish(self, msg_forwarder: ID, pubsub_msg: rpc_pb2.Message) -> None:
-        """Sends a message to the mesh, and forgets the times of it that nobody would read."""
-        await super().publish(msg_forwarder, pubsub_msg)
-        self.recent_message_deliveries.clear()
 
     async def flush_pending_messages(self, peer_id: ID) -> None:
         """Drops what waited for a peer's subscription: sending it would be a second writer on the stream."""

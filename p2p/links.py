@@ -30,7 +30,8 @@ from p2p.admission import Admission
 from p2p.budget import Budget, Budgets
 from p2p.config import NetworkConfig, Rate
 from p2p.faults import Faults
-from p2p.guards import GuardedMuxer, GuardedSwarm, GuardedYamux, Report, guard_streams
+from p2p.guards import GuardedSwarm, guard_streams
+from p2p.muxer import GuardedMuxer, GuardedYamux, Report
 from p2p.network import PeerId
 from p2p.requests import Session
 
