@@ -337,7 +337,3 @@ class GuardedGossipSub(GossipSub):
     async def flush_pending_messages(self, peer_id: ID) -> None:
         """Drops what waited for a peer's subscription: sending it would be a second writer on the stream."""
         self._pending_messages.pop(peer_id, None)
-
-    def _check_equivocation(self, msg: rpc_pb2.Message) -> bool:
-        # libp2p keeps a thousand whole messages for this; a message's id is checked before.
-        return True

@@ -12,10 +12,11 @@ from typing import Any, Final, Protocol, cast
 import trio
 from libp2p.abc import IMuxedConn, INetStream, ISecureConn
 from libp2p.custom_types import TProtocol
+from libp2p.exceptions import BaseLibp2pError
 from libp2p.io.exceptions import ConnectionClosedError
 from libp2p.network.stream.exceptions import StreamEOF, StreamReset
 from libp2p.peer.id import ID
-from libp2p.stream_muxer.exceptions import MuxedStreamEOF, MuxedStreamError
+from libp2p.stream_muxer.exceptions import MuxedStreamEOF
 from libp2p.stream_muxer.exceptions import MuxedStreamReset as MuxedReset
 from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
 from libp2p.stream_muxer.yamux.yamux import (
@@ -100,7 +101,7 @@ class GuardedYamux(Yamux):
         return data
 
     async def send(self, stream: YamuxStream, data: bytes) -> None:
-        """Writes to a stream in one go if the peer's window has room for it, else as libp2p does.
+        """Writes to a stream without locks if the peer's window has room for all of it, else as libp2p does.
 
         Raises: as `YamuxStream.write`.
         """
@@ -109,8 +110,9 @@ class GuardedYamux(Yamux):
             return
         stream.send_window -= len(data)
         most = MAX_MESSAGE_SIZE - _HEADER_SIZE
-        parts = [data[start : start + most] for start in range(0, len(data), most)]
-        await self._write_frame(b"".join(_frame(TYPE_DATA, stream.stream_id, len(part)) + part for part in parts))
+        for start in range(0, len(data), most):
+            part = data[start : start + most]
+            await self._write_frame(_frame(TYPE_DATA, stream.stream_id, len(part)) + part)
 
     async def _read_data_body(self, length: int) -> bytes:
         buffered = sum(map(len, self.stream_buffers.values()))
@@ -195,14 +197,14 @@ class DirectStream:
             return await self.muxed_conn.receive(self._stream)
         except MuxedStreamEOF as error:
             raise StreamEOF from error
-        except MuxedReset as error:
+        except BaseLibp2pError as error:
             raise StreamReset from error
 
     async def write(self, data: bytes) -> None:
-        """Writes all of it. Raises: StreamReset, ConnectionClosedError."""
+        """Writes all of it. Raises: StreamReset."""
         try:
             await self.muxed_conn.send(self._stream, data)
-        except MuxedStreamError as error:
+        except BaseLibp2pError as error:
             raise StreamReset from error
 
 
