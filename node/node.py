@@ -41,6 +41,9 @@ _BLOCK_CANDIDATES: Final = 16_384
 _SETTLING_SLOTS: Final = 3
 """Slots that an author waits at most to hear from others of the ring, so as not to go on from an old block."""
 
+_PATIENCE: Final = 1 / 3
+"""Of a slot that is its turn, how much an author waits for the block before, if that is being executed."""
+
 
 class Node:
     """The main loop's side of a node. Everything here runs in one thread but what the executor is given."""
@@ -155,6 +158,13 @@ class Node:
         async def produce() -> None:
             await self._produce(template)
 
+        async def produce_in_turn() -> None:
+            # Who goes on from an older block makes a branch, and everybody executes that too.
+            if self.peers is not None:
+                with trio.move_on_after(self._chain.spec.slot_duration / 1_000 * _PATIENCE):
+                    await self.peers.executed()
+            await produce()
+
         sealing = self._chain.spec.sealing
         if sealing is Sealing.INSTANT:
             await seal_instantly(
@@ -164,7 +174,10 @@ class Node:
             await seal_by_interval(produce, self._block_time)
         else:
             await seal_in_turn(
-                produce, lambda slot: self._is_our_turn(producer, slot), self._clock, self._chain.spec.slot_duration
+                produce_in_turn,
+                lambda slot: self._is_our_turn(producer, slot),
+                self._clock,
+                self._chain.spec.slot_duration,
             )
 
     async def _open_slots(self, producer: KeyPair) -> None:

@@ -358,7 +358,7 @@ class CatchUp:
             async for giver, blocks in answers:
                 for block in blocks:
                     if not self._chain.knows(block.header.hash()):
-                        await self._writer.verify(block)
+                        await self._writer.verify(block.header, block.extrinsics)
                     await checked.send((giver, block))
 
     async def _execute(self, attempt: _Attempt, checked: trio.MemoryReceiveChannel[tuple[PeerId, Block]]) -> None:
