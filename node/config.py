@@ -365,6 +365,8 @@ def parse_origins(text: str) -> tuple[str, ...]:
     origins = tuple(origin.strip() for origin in text.split(","))
     if origins == ("all",):
         return origins
+    if "all" in origins:
+        raise UsageError("--rpc-cors: all stands alone, without any origin beside it")
     for origin in origins:
         if _ORIGIN.fullmatch(origin) is None:
             raise UsageError(f"--rpc-cors: {origin!r} is no origin such as https://example.org or http://localhost:*")

@@ -94,6 +94,12 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def network_of(host: str) -> str:
+    """What connections from an IP address are counted by: itself, or the /64 of IPv6 that one subscriber has whole."""
+    address = ipaddress.ip_address(host)
+    return host if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
+
+
 def check_peer_id(text: str) -> PeerId:
     """The text as a peer id, if it is one of an ed25519 key.
 

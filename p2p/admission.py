@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Protocol
 
-from p2p.addresses import Address, is_loopback
+from p2p.addresses import Address, is_loopback, network_of
 
 
 class Guest(Protocol):
@@ -18,7 +18,7 @@ class Guest(Protocol):
 
 
 class Admission:
-    """Who may connect: so many connections a host, so many whose encryption is still being set up."""
+    """Who may connect: so many a host (of IPv6 a whole /64), and so many whose encryption is still being set up."""
 
     def __init__(self, max_pending: int, max_per_host: int) -> None:
         self._max_pending = max_pending
@@ -32,13 +32,13 @@ class Admission:
         Too many pending ones: the oldest of the host with the most of them goes, so nobody can hold all the places by
         opening connections and saying nothing.
         """
-        host = stream.remote.host
-        if self._hosts[host] >= self._max_per_host and not is_loopback(host):
+        host = _host(stream)
+        if self._hosts[host] >= self._max_per_host and not is_loopback(stream.remote.host):
             return False
         if len(self._pending) >= self._max_pending:
-            crowd = Counter(pending.remote.host for pending in self._pending)
+            crowd = Counter(map(_host, self._pending))
             crowded = crowd.most_common(1)[0][0]
-            oldest = next(pending for pending in self._pending if pending.remote.host == crowded)
+            oldest = next(pending for pending in self._pending if _host(pending) == crowded)
             del self._pending[oldest]
             oldest.abort()
         self._pending[stream] = None
@@ -52,6 +52,11 @@ class Admission:
     def leave(self, stream: Guest) -> None:
         """The connection has ended."""
         self._pending.pop(stream, None)
-        self._hosts[stream.remote.host] -= 1
-        if not self._hosts[stream.remote.host]:
-            del self._hosts[stream.remote.host]
+        host = _host(stream)
+        self._hosts[host] -= 1
+        if not self._hosts[host]:
+            del self._hosts[host]
+
+
+def _host(stream: Guest) -> str:
+    return network_of(stream.remote.host)

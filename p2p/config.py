@@ -69,7 +69,7 @@ class NetworkConfig:
     in_peers: int = 25
     out_peers: int = 8
     max_connections_per_ip: int = 8
-    """Inbound, from one IP address; addresses of this machine are exempt."""
+    """Inbound, from one IPv4 address or /64 of IPv6; addresses of this machine are exempt."""
     max_pending: int = 64
     """Inbound connections whose encryption is not set up yet."""
     max_streams: int = 16

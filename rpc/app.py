@@ -29,6 +29,7 @@ from rpc.metrics import MetricsApplication
 from rpc.openrpc import document
 from rpc.page import add_page
 from rpc.service import NodeService
+from rpc.starting import StartingApplication
 from rpc.subscriptions import Hub
 
 log = logging.getLogger(__name__)
@@ -150,7 +151,7 @@ class RpcServer:
 
     def __init__(
         self,
-        app: Application | MetricsApplication,
+        app: Application | MetricsApplication | StartingApplication,
         sockets: Sequence[socket.socket],
         on_death: Callable[[str], None] | None = None,
         name: str = "RPC",
@@ -213,7 +214,7 @@ class RpcServer:
 
 
 def serve(
-    app: Application | MetricsApplication,
+    app: Application | MetricsApplication | StartingApplication,
     sockets: Sequence[socket.socket],
     *,
     on_death: Callable[[str], None] | None = None,

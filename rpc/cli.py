@@ -134,7 +134,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def options(
     context: typer.Context,
-    url: Annotated[str, typer.Option(help="The node: ws:// or http://.")] = DEFAULT_URL,
+    url: Annotated[str, typer.Option(help="The node: ws://, or http:// for what only reads.")] = DEFAULT_URL,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     suri: Annotated[str | None, typer.Option(help="Who signs: a secret URI, like //Alice.")] = None,
     key_file: Annotated[Path | None, typer.Option(help="Who signs: a file that holds a secret URI.")] = None,

@@ -27,6 +27,11 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Answer: TypeAlias = bytes | None
 
+# A message of more bytes than these counts as more than one call of its client, as many as it has such pieces.
+_LARGE: Final = 1 << 16
+# Brackets and commas of a call in a batch, beyond those of the longest list that a call takes.
+_PARTS_OF_CALL: Final = 16
+
 # A batch lets others have the loop after so many seconds.
 _TURN: Final = 0.005
 _SLOW_WORKERS: Final = 2
@@ -203,6 +208,35 @@ class Dispatcher:
 
     def dispatch(self, message: bytes | str, call: Call) -> Answer | Awaitable[Answer]:
         """The answer to a message, at once or to be awaited; None if nothing is to be answered."""
+        size = len(message)
+        if size <= _LARGE:
+            return self._read(message, call)
+        # Reading it costs time, whatever is in it: its client pays for that after its calls, which would else fail.
+        if not self._within_rate(call, 0.0):
+            return self._refuse(None, self._too_fast(call))
+        outcome = self._read_large(message, call)
+        if isinstance(outcome, bytes | None):
+            self._within_rate(call, size / _LARGE)
+            return outcome
+        return self._paying(outcome, call, size / _LARGE)
+
+    def _read_large(self, message: bytes | str, call: Call) -> Answer | Awaitable[Answer]:
+        """The answer to a message that would hold up all others if it were of small parts."""
+        limits = call.server.limits
+        most = limits.max_parts + _PARTS_OF_CALL * limits.max_batch
+        if _has_more_parts(message, most):
+            return self._refuse(None, too_many("parts in the request", most))
+        return self._read(message, call)
+
+    async def _paying(self, outcome: Awaitable[Answer], call: Call, calls: float) -> Answer:
+        """Await an answer; from then on its client owes so many calls."""
+        try:
+            return await outcome
+        finally:
+            self._within_rate(call, calls)
+
+    def _read(self, message: bytes | str, call: Call) -> Answer | Awaitable[Answer]:
+        """The answer to a message that is not too large to be read."""
         try:
             request = orjson.loads(message)
         except orjson.JSONDecodeError:
@@ -217,14 +251,17 @@ class Dispatcher:
     def _begin(self, request: object, call: Call) -> Answer | _Pending:
         """Check a request and call its method."""
         if type(request) is not dict:
+            if not self._within_rate(call):
+                return self._refuse(None, self._too_fast(call))
             return self._refuse(None, _invalid_request(f"a request is an object, not {type_name(request)}"))
         wanted = "id" in request
         identifier = request.get("id")
-        if identifier is not None and type(identifier) not in (int, str, float):
+        legal = identifier is None or type(identifier) in (int, str, float)
+        if not self._within_rate(call):
+            return self._refuse(identifier if legal else None, self._too_fast(call)) if wanted else None
+        if not legal:
             fault = _invalid_request(f"id must be a string, a number or null, not {type_name(identifier)}")
             return self._refuse(None, fault)
-        if not self._within_rate(call):
-            return self._refuse(identifier, self._too_fast(call)) if wanted else None
         if request.get("jsonrpc") != "2.0":
             return self._refuse(identifier, _invalid_request('jsonrpc must be "2.0"'))
         name = request.get("method")
@@ -277,9 +314,11 @@ class Dispatcher:
     async def _batch(self, requests: list[object], call: Call) -> Answer:
         """Answer many requests in their order, as one."""
         limits = call.server.limits
-        if not requests:
-            return self._refuse(None, _invalid_request("a batch must have at least one request"))
-        if len(requests) > limits.max_batch:
+        if not 0 < len(requests) <= limits.max_batch:
+            if not self._within_rate(call):
+                return self._refuse(None, self._too_fast(call))
+            if not requests:
+                return self._refuse(None, _invalid_request("a batch must have at least one request"))
             return self._refuse(None, too_many("requests in the batch", limits.max_batch))
         answers = await self._each(requests, call)
         if answers is None:
@@ -293,7 +332,9 @@ class Dispatcher:
         answers: list[Answer | asyncio.Future[Answer]] = []
         turn_ends = time.perf_counter() + _TURN
         try:
-            for request in requests:
+            for index, request in enumerate(requests):
+                # What has begun holds what it needs of its request, and junk is held no longer.
+                requests[index] = None
                 outcome = self._begin(request, call)
                 if isinstance(outcome, _Pending):
                     if outcome.method.overlaps:
@@ -330,9 +371,9 @@ class Dispatcher:
         """An answer with an error."""
         return encode({"jsonrpc": "2.0", "error": fault.to_json(), "id": identifier})
 
-    def _within_rate(self, call: Call) -> bool:
+    def _within_rate(self, call: Call, calls: float = 1.0) -> bool:
         limiter = call.server.limiter
-        return limiter is None or call.client is None or limiter.take(call.client)
+        return limiter is None or call.client is None or limiter.take(call.client, calls)
 
     def _too_fast(self, call: Call) -> RpcError:
         limiter = call.server.limiter
@@ -344,6 +385,17 @@ class Dispatcher:
         first = kind not in self._reported
         self._reported.add(kind)
         log.error("%s failed: %s: %s", name, type(fault).__name__, fault, exc_info=fault if first else None)
+
+
+def _has_more_parts(message: bytes | str, most: int) -> bool:
+    """Whether reading this JSON could make more than so many values: by its commas and opening brackets."""
+    for sign in (",", "[", "{"):
+        # Looks no further than there is room for, and leaps over what is long, as hex is.
+        pieces = message.split(sign, most + 1) if isinstance(message, str) else message.split(sign.encode(), most + 1)
+        most -= len(pieces) - 1
+        if most < 0:
+            return True
+    return False
 
 
 def _internal_error() -> RpcError:

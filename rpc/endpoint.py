@@ -114,8 +114,9 @@ class _Socket:
         self._abort: Callable[[], None] = scope.get("state", {}).get(ABORT, lambda: None)
         self._queue: asyncio.Queue[bytes] = asyncio.Queue(limits.max_queued_messages)
         self._queued_bytes = 0
-        self._slots = asyncio.Semaphore(limits.max_concurrent_calls)
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], int] = {}
+        self._bytes_under_way = 0
+        self._room = asyncio.Event()
         self._closing: asyncio.Task[None] | None = None
         self._gone = False
         self._subscriptions = SubscriptionSet(server.hub, self, limits)
@@ -130,6 +131,7 @@ class _Socket:
             self._gone = True
             self._subscriptions.close_all()
             pump.cancel()
+            await self._let_go()
             with suppress(asyncio.CancelledError):
                 await pump
 
@@ -158,29 +160,42 @@ class _Socket:
                 return
             if self._closing is not None:
                 continue
-            data = message.get("bytes")
-            await self._handle(message["text"] if data is None else data)
+            await self._handle(_taken(message))
             if time.perf_counter() > turn_ends or not self._queue.empty():
                 # Neither receiving nor answering gives way to others, or to the pump, while there is work.
                 await asyncio.sleep(0)
                 turn_ends = time.perf_counter() + _TURN
 
     async def _handle(self, message: bytes | str) -> None:
+        """Answer a message, or begin to: the next one waits while too many calls or bytes are under way."""
         call = Call(self._server, self._server.service, self._client, self._subscriptions)
+        size = len(message)
         outcome = self._dispatcher.dispatch(message, call)
+        del message
         if isinstance(outcome, bytes | None):
             await self._answer(outcome, call)
             return
-        await self._slots.acquire()
         task = asyncio.create_task(self._answer_later(outcome, call))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._under_way[task] = size
+        self._bytes_under_way += size
+        task.add_done_callback(self._finished)
+        limits = self._server.limits
+        while len(self._under_way) >= limits.max_concurrent_calls or self._bytes_under_way >= limits.max_request_size:
+            self._room.clear()
+            await self._room.wait()
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._bytes_under_way -= self._under_way.pop(task)
+        self._room.set()
+
+    async def _let_go(self) -> None:
+        """Give up all calls under way; none that has not begun, as what it awaits would be left behind."""
+        await asyncio.sleep(0)
+        for task in tuple(self._under_way):
+            task.cancel()
 
     async def _answer_later(self, outcome: Awaitable[Answer], call: Call) -> None:
-        try:
-            await self._answer(await outcome, call)
-        finally:
-            self._slots.release()
+        await self._answer(await outcome, call)
 
     async def _answer(self, answer: Answer, call: Call) -> None:
         if answer is not None:
@@ -218,6 +233,13 @@ class _Socket:
             self._gone = True
         else:
             log.info("a client was dropped: %s", why)
+
+
+def _taken(message: Message) -> bytes | str:
+    """What a WebSocket's message says; nothing else holds it from here on."""
+    data: bytes | str | None = message.pop("bytes", None)
+    text: bytes | str = message.pop("text", "")
+    return text if data is None else data
 
 
 async def _read(receive: Receive, limit: int) -> bytes | None:

@@ -6,6 +6,7 @@ any size and bounds connections only once they have sent a request. Tested again
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -19,6 +20,16 @@ from rpc.limits import RpcLimits
 
 # Connections above the limit that still are told so; beyond them new ones are cut off without a word.
 SPARE_CONNECTIONS: Final = 64
+
+# A WebSocket's client sends so many frames without a message (pings, pongs) a second at most, and so many frames of
+# one message: without payload they cost it next to nothing.
+MOST_CONTROL_FRAMES: Final = 100
+MOST_FRAGMENTS: Final = 1_024
+POLICY_VIOLATION: Final = 1008
+
+# A connection parses so many bytes at once, and lets others have the loop after so many seconds of it.
+_SLICE: Final = 4_096
+_TURN: Final = 0.002
 
 # Bytes received for each byte of a body when every chunk holds a single one, with some room.
 _FRAMING: Final = 9
@@ -111,16 +122,111 @@ class GuardedHttp(HttpToolsProtocol):
 
 
 class GuardedWebSocket(WebSocketsSansIOProtocol):
-    """A WebSocket that can be cut off, by the application or for not reading."""
+    """A WebSocket that can be cut off, by the application, for not reading, or for frames that say nothing.
+
+    Frames are parsed a little at a time, and none while messages wait for the application.
+    """
 
     def __init__(self, config: GuardedConfig, *arguments: Any, **named: Any) -> None:
         super().__init__(config, *arguments, **named)
         self.limits = config.limits
         self.stalled_since: float | None = None
+        self._unparsed = bytearray()
+        self._is_parsing = False
+        self._is_refused = False
+        self._control_frames = 0
+        self._control_second = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Take the connection over from its handshake."""
         super().connection_made(joining(transport, self.loop))
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what is little at once, and what is much in slices; nothing more is read until they are all parsed."""
+        if not self._unparsed and len(data) <= _SLICE:
+            super().data_received(data)
+            return
+        self._unparsed += data
+        self.transport.pause_reading()
+        self._parse_soon()
+
+    def _parse_soon(self) -> None:
+        if not self._is_parsing:
+            self._is_parsing = True
+            self.loop.call_soon(self._parse)
+
+    def _parse(self) -> None:
+        """Parse for one turn, or until there is a message for the application to take first."""
+        self._is_parsing = False
+        ends = time.perf_counter() + _TURN
+        while self._wants_more():
+            data = bytes(self._unparsed[:_SLICE])
+            del self._unparsed[:_SLICE]
+            super().data_received(data)
+            if time.perf_counter() > ends:
+                break
+        if self._wants_more():
+            self._parse_soon()
+        self._read_on()
+
+    def _wants_more(self) -> bool:
+        """Whether there is something to parse, and nobody has to take what was parsed before."""
+        if self.transport.is_closing():
+            self._unparsed.clear()
+        return bool(self._unparsed) and (self.close_sent or self.queue.empty())
+
+    def _read_on(self) -> None:
+        """Read again, unless something of what was read still waits, or the client does not read."""
+        waits = self._unparsed or self.read_paused or self.stalled_since is not None
+        if not waits and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    async def receive(self) -> Any:
+        """The next message for the application: once it has taken all that are known, more is parsed and read."""
+        message = await self.queue.get()
+        if self.queue.empty():
+            was_paused, self.read_paused = self.read_paused, False
+            if self._unparsed:
+                self._parse_soon()
+            elif was_paused:
+                self._read_on()
+        return message
+
+    def handle_cont(self, event: Any) -> None:
+        """Refuse a message of too many frames: those without payload are not bounded by its size."""
+        super().handle_cont(event)
+        if len(self.frames) > MOST_FRAGMENTS:
+            self._refuse("too many fragments")
+
+    def handle_ping(self) -> None:
+        """Answer a ping."""
+        super().handle_ping()
+        self._count_control()
+
+    def handle_pong(self, event: Any) -> None:
+        """Take a pong, whether or not one was asked for."""
+        super().handle_pong(event)
+        self._count_control()
+
+    def _count_control(self) -> None:
+        second = int(self.loop.time())
+        if second != self._control_second:
+            self._control_second, self._control_frames = second, 0
+        self._control_frames += 1
+        if self._control_frames > MOST_CONTROL_FRAMES:
+            self._refuse("too many pings")
+
+    def _refuse(self, why: str) -> None:
+        """Close, for frames that only cost time."""
+        if self._is_refused:
+            return
+        self._is_refused = True
+        self.frames.clear()
+        if self.close_sent:
+            self.transport.abort()
+            return
+        self.conn.fail(POLICY_VIOLATION, why)
+        self.handle_parser_exception()
 
     def handle_connect(self, event: Any) -> None:
         """Give the application the means to cut off a client that does not read."""
@@ -132,6 +238,9 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         """Count a refused handshake as done with: uvicorn would log an error for each, at anybody's will."""
         await super().send(message)
+        if self.close_sent and self._unparsed:
+            # The client's own closing frame is somewhere behind.
+            self._parse_soon()
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True
 
@@ -144,8 +253,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
     def resume_writing(self) -> None:
         """The client reads again."""
         self.stalled_since = None
-        if not self.read_paused:
-            self.transport.resume_reading()
+        self._read_on()
         super().resume_writing()
 
     def overdue(self, now: float) -> bool:

@@ -40,6 +40,7 @@ class RpcLimits:
     max_connections: int = 1_000
     max_request_size: int = 15 * MEBIBYTE
     max_batch: int = 1_000
+    max_parts: int = 100_000
     max_subscriptions: int = 1_024
     max_concurrent_calls: int = 32
     max_response_size: int = 15 * MEBIBYTE
@@ -119,13 +120,13 @@ class RateLimiter:
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def take(self, client: str) -> bool:
-        """Whether `client` may make a call now."""
+    def take(self, client: str, calls: float = 1.0) -> bool:
+        """Whether `client` may do now what counts as so many calls; it may owe what it does not have at once."""
         now = self._clock()
         tokens, since = self._buckets.pop(client, (self._burst, now))
         tokens = min(self._burst, tokens + (now - since) * self.rate)
         granted = tokens >= 1.0
-        self._buckets[client] = (tokens - 1.0 if granted else tokens, now)
+        self._buckets[client] = (tokens - calls if granted else tokens, now)
         if len(self._buckets) > self._capacity:
             self._buckets.popitem(last=False)
         return granted

@@ -260,7 +260,9 @@ class ChainDatabase:
             writes += self._finalizing(view, finalized, fork.number)
         self._store.write(writes, sync=True)
         for ref, undo in done.undos:
-            self._undo.remember(ref.hash, undo)
+            self._undo.remember(ref, undo)
+        if floor != view.floor:
+            self._undo.forget(floor)
         self._tries.remember(view.head.hash, view.trie)
         for executed in branch[:-1]:
             self._tries.remember(executed.ref.hash, executed.trie)

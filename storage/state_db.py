@@ -69,7 +69,7 @@ class UndoRecords:
 
     def __init__(self) -> None:
         """Start with none."""
-        self._records: OrderedDict[Hash, Undo] = OrderedDict()
+        self._records: OrderedDict[BlockRef, Undo] = OrderedDict()
         self._held = 0
         self._lock = Lock()
 
@@ -84,18 +84,18 @@ class UndoRecords:
             raise StorageError(Reason.CORRUPT, f"the database is damaged: no block {number} is on the head's chain")
         ref = BlockRef(number, Hash(block))
         with self._lock:
-            known = self._records.get(ref.hash)
+            known = self._records.get(ref)
             if known is not None:
-                self._records.move_to_end(ref.hash)
+                self._records.move_to_end(ref)
                 return known
         data = reader.get(undo_key(number))
         if data is None:
             raise StorageError(Reason.CORRUPT, f"the database is damaged: the undo record of block {number} is missing")
         undo = decode_undo(data, ref)
-        self.remember(ref.hash, undo)
+        self.remember(ref, undo)
         return undo
 
-    def remember(self, block: Hash, undo: Undo) -> None:
+    def remember(self, block: BlockRef, undo: Undo) -> None:
         """Keep a record in memory, for as long as it is among those used last."""
         with self._lock:
             if block in self._records:
@@ -105,6 +105,12 @@ class UndoRecords:
             while self._held > _CACHED_BYTES and len(self._records) > 1:
                 _, dropped = self._records.popitem(last=False)
                 self._held -= _size(dropped)
+
+    def forget(self, floor: BlockNumber) -> None:
+        """Keep nothing of blocks up to this number: the store does not either, so that nobody asks any more."""
+        with self._lock:
+            for block in [block for block in self._records if block.number <= floor]:
+                self._held -= _size(self._records.pop(block))
 
 
 def _size(undo: Undo) -> int:

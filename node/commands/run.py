@@ -105,7 +105,8 @@ def run(
             min=1,
             max=3_600_000,
             help="Make a block every so many milliseconds, whatever the chain specification says. A ring with other "
-            "slots is another chain: give all its nodes the same.",
+            "slots is another chain: give all its nodes the same; other commands need a specification with that "
+            "slotDurationMs.",
             rich_help_panel=_PRODUCING,
         ),
     ] = None,

@@ -82,6 +82,11 @@ class BlockExchange:
         """Return a block whose header was checked and whose body is whole, executed or not."""
         return self._assembled.get(block)
 
+    async def executed(self) -> None:
+        """Wait for the blocks that have been announced before now and are whole: until each was executed."""
+        for event in tuple(self._executing.values()):
+            await event.wait()
+
     def announce(self, block: Block) -> None:
         """Tell everybody of a block that we have made."""
         self._keep(block)
@@ -251,7 +256,9 @@ class BlockExchange:
 
     async def _import(self, block: Block) -> None:
         header = block.header
-        await self._writer.verify(block)
+        # Of what the pool has the signatures are known to be good.
+        lacking = [raw for raw in block.extrinsics if self._pool.get(extrinsic_hash(raw)) is None]
+        await self._writer.verify(header, lacking)
         try:
             # `_complete` has compared the body with the header.
             await self._writer.import_block(block, is_whole=True)

@@ -95,6 +95,10 @@ class PeerHandler:
         self._broken = self._broken or error
         self._breaks.set()
 
+    async def executed(self) -> None:
+        """Wait until the blocks are executed that peers have announced before now."""
+        await self._blocks.executed()
+
     def announce(self, block: Block) -> None:
         """Tell everybody of a block that we have made."""
         self._blocks.announce(block)

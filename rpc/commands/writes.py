@@ -53,6 +53,8 @@ def register(
 ) -> None:
     """Add an item that can be rated."""
     here = session(context)
+    if not title.strip():
+        raise CommandError(Failing.INVALID_ARGUMENT, "an item needs a title")
     send_call(here, register_item(title), f"registered {title}", no_wait, timeout)
 
 

@@ -284,12 +284,17 @@ def test_the_defaults_are_those_of_the_server() -> None:
     assert configured(Options(rpc_cors="all")).rpc_limits.allowed_origins == ("all",)
 
 
-@pytest.mark.parametrize("text", ["", "example.org", "https://a b", "https://example.org/page", "all,null"])
+@pytest.mark.parametrize("text", ["", "example.org", "https://a b", "https://example.org/page", "nul,https://a.b"])
 def test_what_is_no_origin(text: str) -> None:
     first = text.split(",", maxsplit=1)[0]
     assert refused(Options(rpc_cors=text)) == (
         f"--rpc-cors: {first!r} is no origin such as https://example.org or http://localhost:*"
     )
+
+
+@pytest.mark.parametrize("text", ["all,null", "https://example.org, all"])
+def test_all_pages_and_one_more(text: str) -> None:
+    assert refused(Options(rpc_cors=text)) == "--rpc-cors: all stands alone, without any origin beside it"
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])

@@ -5,6 +5,7 @@ from p2p.addresses import (
     AddressError,
     check_peer_id,
     is_loopback,
+    network_of,
     parse_address,
     peer_id_from_seed,
     tcp_address,
@@ -66,3 +67,5 @@ def test_kinds_of_addresses() -> None:
     assert tcp_address("::ffff:1.2.3.4", 5) == Address("ip4", "1.2.3.4", 5)
     assert tcp_address("fe80::1%eth0", 5) == Address("ip6", "fe80::1", 5)
     assert not is_loopback("example.org")
+    assert network_of("1.2.3.4") == "1.2.3.4"
+    assert network_of("2001:db8:1:2:ffff::1") == "2001:db8:1:2::/64"

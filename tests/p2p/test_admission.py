@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from p2p.addresses import Address
+from p2p.addresses import Address, tcp_address
 from p2p.admission import Admission
 
 
@@ -11,7 +11,7 @@ class Visitor:
 
     @property
     def remote(self) -> Address:
-        return Address("ip4", self.host, 1000)
+        return tcp_address(self.host, 1000)
 
     def abort(self) -> None:
         self.aborted = True
@@ -28,6 +28,16 @@ def test_a_host_has_so_many_connections_this_machine_more() -> None:
     assert all(admission.enter(Visitor("127.0.0.1")) for _ in range(10))
     admission.leave(first)
     assert admission.enter(Visitor("10.0.0.1"))
+
+
+def test_one_subscriber_of_ipv6_is_one_host_whatever_its_addresses() -> None:
+    admission = Admission(max_pending=100, max_per_host=2)
+    visitors = [Visitor(f"2001:db8:1:2::{n:x}") for n in range(1, 5)]
+    assert [admission.enter(visitor) for visitor in visitors] == [True, True, False, False]
+    assert admission.enter(Visitor("2001:db8:1:3::1"))
+    assert all(admission.enter(Visitor("::1")) for _ in range(10))
+    admission.leave(visitors[0])
+    assert admission.enter(visitors[3])
 
 
 def test_a_crowd_of_silent_ones_makes_room_for_the_next() -> None:

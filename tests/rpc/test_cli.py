@@ -162,6 +162,12 @@ def test_register_item_takes_any_text(chain: FakeChain) -> None:
     assert chain.state.items[4][0] == title
 
 
+def test_an_item_without_a_title_is_refused(chain: FakeChain) -> None:
+    result = run(chain, "register-item", " ")
+    assert (result.exit_code, result.stderr) == (1, "mfchain: an item needs a title\n")
+    assert len(chain.state.items) == 4
+
+
 def test_no_wait_sends_only(chain: FakeChain) -> None:
     chain.instant = False
     told = run_json(chain, "rate", 0, 1, "--no-wait")
@@ -290,6 +296,14 @@ def test_unusable_arguments_are_told(chain: FakeChain, words: tuple[str, ...], m
 def test_wrong_usage_is_exit_code_2(chain: FakeChain, words: tuple[str, ...]) -> None:
     assert run(chain, *words).exit_code == 2
     assert chain.calls == []
+
+
+@pytest.mark.parametrize("text", ["Veep", "-1", "1.0", "٣", "18446744073709551616", "0" * 5_000])
+def test_what_is_no_items_number_is_told(chain: FakeChain, text: str) -> None:
+    for words in (("rate", "--", text, "1"), ("predict", "--", "1", text)):
+        result = run(chain, *words)
+        assert (result.exit_code, chain.calls) == (2, [])
+        assert f"{text!r} is no item's number: `mfchain items` lists them" in result.stderr
 
 
 def test_no_node(chain: FakeChain) -> None:

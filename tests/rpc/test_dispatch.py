@@ -222,6 +222,26 @@ def test_largest_batch_and_one_more(served: Served) -> None:
     assert exchange(served, [CHAIN] * 1_001) == refusal(8004, message, None, data)
 
 
+@pytest.mark.parametrize("part", [b"[],", b'"",', b'{"a":0},', b"1,"], ids=repr)
+def test_a_request_of_very_many_parts_is_refused_unread(served: Served, part: bytes) -> None:
+    """Reading fourteen megabytes of brackets would hold up the whole node for seconds."""
+    message = "too many parts in the request: at most 116000"
+    fault = refusal(8004, message, None, {"reason": "TooMany", "limit": 116_000})
+    assert exchange(served, b"[" + part * 116_001 + b"0]") == fault
+    # One part fewer than is refused: read, and not even JSON.
+    assert exchange(served, b"{" + b"," * 115_999) == PARSE_ERROR
+    with served.client() as client:
+        client._transport.send(b"[" + part * 116_001 + b"0]", 30.0)
+        assert orjson.loads(client._transport.receive(30.0)) == fault
+
+
+def test_the_largest_lists_and_texts_are_read(served: Served) -> None:
+    pairs = [["0x" + "01" * 32, item % 16] for item in range(10_000)]
+    call = {"jsonrpc": "2.0", "id": 1, "method": "mf_predictBatch", "params": [pairs]}
+    assert [len(entry["result"]["mean"]) for entry in exchange(served, [call] * 3)] == [10_000] * 3
+    assert served.result("state_getStorage", "0x" + "00" * (7 << 20)) is None
+
+
 def test_answer_has_a_largest_size(start: Start) -> None:
     node = FakeNode()
     node.grow({b"big": b"\x00" * 1_000})

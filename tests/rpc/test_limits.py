@@ -188,3 +188,34 @@ def test_calls_above_the_rate_are_refused_one_by_one(start: Start, monkeypatch: 
     with served.client() as client:
         client._transport.send(b'{"jsonrpc":"2.0","id":9,"method":"system_chain"}', 1.0)
         assert b'"code":8006' in client._transport.receive(30.0)
+
+
+def test_what_counts_as_many_calls_is_owed() -> None:
+    clock = Clock()
+    limiter = RateLimiter(4.0, clock=clock)
+    assert limiter.take("a", 12.0), "a large message passes as long as there is a call left"
+    clock.now = 2.0
+    assert not limiter.take("a")
+    clock.now = 2.5
+    assert limiter.take("a")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [b"[]", b"[" + b"1," * 1_000 + b"1]", b"[[]]", b'{"id":[]}', b"5", b"," * 150_000],
+    ids=["empty batch", "long batch", "no call", "no id", "number", "many parts"],
+)
+def test_whatever_is_sent_counts_as_a_call(start: Start, monkeypatch: pytest.MonkeyPatch, message: bytes) -> None:
+    monkeypatch.setattr("rpc.endpoint.client_key", lambda address: address)
+    served = start(limits=RpcLimits(rate_limit=0.001))
+    assert b'"code":8006' not in served.post(message).body
+    assert b'"code":8006' in served.post(message).body
+
+
+def test_a_large_call_passes_and_is_paid_for(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rpc.endpoint.client_key", lambda address: address)
+    call = {"jsonrpc": "2.0", "id": 1, "method": "state_getStorage", "params": ["0x" + "00" * 100_000]}
+    for message in (call, [call]):
+        served = start(limits=RpcLimits(rate_limit=2.0))
+        assert b'"result":null' in served.post(message).body
+        assert b'"code":8006' in served.post({**call, "params": ["0x00"]}).body

@@ -197,3 +197,41 @@ def test_client_that_leaves_with_calls_under_way_harms_nobody(start: Start) -> N
         assert node.slow_begun.acquire(timeout=PATIENCE)
     node.slow_gate.set()
     assert served.result("system_chain") == "Test"
+
+
+def test_bytes_under_way_are_bounded_and_the_rest_wait(start: Start) -> None:
+    """A message whose calls wait is held, so what comes next has to wait when that was large."""
+    node = FakeNode()
+    node.slow_gate = threading.Event()
+    served = start(node, RpcLimits(max_request_size=10_000))
+    with open_socket(served) as connection:
+        connection.send(request(1, "state_call", "Core_version", "0x").ljust(9_000))
+        connection.send(request(2, "state_call", "Core_version", "0x").ljust(1_000))
+        connection.send(request(3, "system_chain"))
+        for _ in range(2):
+            assert node.slow_begun.acquire(timeout=PATIENCE)
+        with pytest.raises(TimeoutError):
+            connection.recv(0.1)
+        node.slow_gate.set()
+        assert sorted(answers(connection, 3)) == [1, 2, 3]
+
+
+def test_what_is_under_way_ends_with_its_connection(start: Start) -> None:
+    node = FakeNode()
+    node.slow_gate = threading.Event()
+    served = start(node)
+    batch = [orjson.loads(request(1, "state_call", "Core_version", "0x"))] * 3
+    submission = orjson.loads(request(2, "author_submitExtrinsic", to_hex(EXTRINSIC)))
+    with open_socket(served) as connection:
+        connection.send(orjson.dumps([*batch, submission]))
+        assert node.slow_begun.acquire(timeout=PATIENCE)
+    # The connection's end is behind us when the server knows of no WebSocket any more.
+    deadline = time.monotonic() + PATIENCE
+    while served.server._server.server_state.tasks:
+        assert time.monotonic() < deadline
+        assert served.result("system_chain") == "Test"
+    node.slow_gate.set()
+    assert served.result("state_call", "Core_version", "0x01") == "0x1c01"
+    assert node.pool == [], "the batch went no further"
+    assert node.slow_begun.acquire(timeout=PATIENCE)
+    assert not node.slow_begun.acquire(blocking=False)

@@ -116,6 +116,19 @@ def test_the_records_kept_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch)
     assert reader.read == [undo_key(BlockNumber(number)) for number in (1, 2, 3, 2)]
 
 
+def test_records_that_the_store_has_lost_are_not_kept_in_memory_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.state_db._CACHED_BYTES", 3 * 152)
+    store, _ = history([{b"%d" % n: b""} for n in range(5)])
+    reader, records = CountingReader(store), UndoRecords()
+    for number in (1, 2, 3):
+        records.load(reader, BlockNumber(number))
+    records.forget(BlockNumber(2))
+    # There is room again: the third stays when the fourth and the fifth come.
+    for number in (4, 5, 3, 2, 4):
+        records.load(reader, BlockNumber(number))
+    assert reader.read == [undo_key(BlockNumber(number)) for number in (1, 2, 3, 4, 5, 2, 4)]
+
+
 def test_a_record_larger_than_the_bound_is_kept_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("storage.state_db._CACHED_BYTES", 1)
     store, _ = history([{b"a": b"", b"b": b""}])

@@ -99,6 +99,34 @@ def test_blocks_that_come_right_after_one_another() -> None:
     assert us.head == they.head
 
 
+def test_one_can_wait_for_what_is_being_executed() -> None:
+    us, block = made()
+    exchange = Exchange(us, nothing)
+    exchange.meet("peer")
+
+    async def main() -> None:
+        with trio.fail_after(1):
+            await exchange.blocks.executed()
+        assert await exchange.blocks.on_gossip(whole(block).encode(), PEER) is Verdict.ACCEPT
+        async with trio.open_nursery() as nursery:
+            waited = trio.Event()
+
+            async def wait() -> None:
+                await exchange.blocks.executed()
+                assert us.chain.snapshot.best.hash == block.header.hash()
+                waited.set()
+
+            nursery.start_soon(wait)
+            await trio.testing.wait_all_tasks_blocked()
+            assert not waited.is_set()
+            nursery.start_soon(exchange.blocks.run)
+            with trio.fail_after(1):
+                await waited.wait()
+            nursery.cancel_scope.cancel()
+
+    in_virtual_time(main)
+
+
 def test_strangers_get_nothing_passed_on() -> None:
     us, block = made(known=12)
     stranger = key_pair_from_uri("//Stranger", Scheme.ED25519)
