@@ -133,8 +133,8 @@ class BlockExchange:
         Raises:
             InvalidBlock: nobody had the right to make it.
         """
-        # One turn makes one block: a second one is evidence against its author, more are a flood. Whoever passes them on
-        # is not to blame, as it may have seen two others first.
+        # One turn makes one block: a second one is evidence against its author, more are a flood. Whoever passes them
+        # on is not to blame, as it may have seen two others first.
         turn, name = self._chain.consensus.turn(header), header.hash()
         if self._is_full(turn, name):
             return False
