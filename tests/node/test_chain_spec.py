@@ -447,7 +447,7 @@ def documents(draw: st.DrawFn) -> Document:
     heights = draw(st.lists(st.integers(0, 2**32 - 1), max_size=3, unique=True))
     labels = draw(st.lists(st.sampled_from(["bad", "fair", "good", "1.5", "★"]), unique=True, max_size=3))
     sealing = draw(st.sampled_from(Sealing))
-    shortest, lightest = (32_783, 51) if sealing is Sealing.RING else (8_192, 50)
+    shortest, lightest = (32_783, 61) if sealing is Sealing.RING else (8_192, 50)
     length = draw(st.integers(shortest, MAX_BLOCK_LENGTH))
     titles = st.text(st.characters(exclude_categories=["Cs"]), max_size=32)
     return {
@@ -659,7 +659,7 @@ RING_NEEDS = "as a ring's blocks carry votes and reports and the"
         ),
         (
             change("limits", "maxBlockWeightMs", to=50),
-            f"limits.maxBlockWeightMs: must be at least 51, {RING_NEEDS} heaviest of them must fit, not 50",
+            f"limits.maxBlockWeightMs: must be at least 61, {RING_NEEDS} heaviest of them must fit, not 50",
         ),
     ],
 )
@@ -674,7 +674,7 @@ def test_a_ring_whose_blocks_could_not_carry_votes_is_refused(apply: Callable[[D
 
 def test_a_ring_may_have_blocks_that_just_carry_votes() -> None:
     value = document("local")
-    value["limits"] |= {"maxBlockLengthBytes": 32_783, "maxExtrinsicLengthBytes": 32_783, "maxBlockWeightMs": 51}
+    value["limits"] |= {"maxBlockLengthBytes": 32_783, "maxExtrinsicLengthBytes": 32_783, "maxBlockWeightMs": 61}
     assert parse(value).limits.extrinsic_length == 32_783
 
 
