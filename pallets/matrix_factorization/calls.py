@@ -161,6 +161,7 @@ def _rate(config: Config, context: Context, account: AccountId, ratings: Sequenc
             generation=model.generation,
             active=model.active,
             due=model.due,
+            frozen_at=model.frozen_at,
             frozen_ratings=model.frozen_ratings,
             ratings=model.ratings + len(editor) - before.entries.size,
             drift=model.drift + editor.drift,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 _MILLION = 1_000_000
 _MAX_U32 = 2**32 - 1
-MAX_DIMENSION = 64
-_MAX_SWEEPS = 1_000
+MAX_DIMENSION = 16
+_MAX_SWEEPS = 64
 _MAX_PRECISION = 1_024 * _MILLION
 # Q20 has 32 bits: nothing from 2^11 on, nothing below 2^-20.
 _OVER = 2_048
@@ -78,6 +78,16 @@ class ModelParameters:
     def packed(self) -> int:
         """P: entries of the upper triangle of a D x D matrix."""
         return self.width * (self.width + 1) // 2
+
+    @property
+    def solving(self) -> int:
+        """Steps of solving one user or item: an inverse takes D pivots, each over P entries."""
+        return self.width * self.packed
+
+    @property
+    def effort(self) -> int:
+        """Steps of solving it in every sweep."""
+        return self.solving * self.sweeps
 
 
 def decimal(ppm: int) -> float:

@@ -23,7 +23,7 @@ from pallets.matrix_factorization.statistics import differing_items
 from pallets.matrix_factorization.storage import ITEM_COUNT, MODEL, RATINGS, Model
 from runtime.interface.state import StateReader
 from runtime.overlay import Overlay
-from runtime.primitives import AccountId, BlockNumber, Hash
+from runtime.primitives import AccountId, Hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +81,6 @@ class ModelView(ReadModel):
     def read(self) -> ReadModel:
         """Return what readers may keep."""
         return ReadModel(self.config, self.record, self.phi)
-
-
-def freezing_block(record: Model, config: Config) -> BlockNumber:
-    """Return the block of the last freeze, if an epoch is pending; else what it returns means nothing."""
-    return BlockNumber(max(record.due - config.activation_delay(record.frozen_ratings), 0))
 
 
 class DigestMismatch(Exception):

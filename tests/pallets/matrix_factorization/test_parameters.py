@@ -27,9 +27,10 @@ def test_the_defaults_are_those_of_the_documented_model() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"dimension": 0}, "dimension must be between 1 and 64, not 0"),
-        ({"dimension": 65}, "dimension must be between 1 and 64, not 65"),
-        ({"sweeps": 0}, "sweeps must be between 1 and 1000, not 0"),
+        ({"dimension": 0}, "dimension must be between 1 and 16, not 0"),
+        ({"dimension": 17}, "dimension must be between 1 and 16, not 17"),
+        ({"sweeps": 0}, "sweeps must be between 1 and 64, not 0"),
+        ({"sweeps": 65}, "sweeps must be between 1 and 64, not 65"),
         ({"learning_minimum": 0}, "learning_minimum must be between 1 and 4294967295, not 0"),
         (
             {"item_bias_variance_ppm": 999},
