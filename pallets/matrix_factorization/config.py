@@ -41,7 +41,7 @@ class Config:
     def work(self, ratings: int, users: int, items: int) -> int:
         """Return what learning from a set costs, in ratings of a model of the standard size.
 
-        `users` and `items` are those with ratings: each is solved in every sweep, and small sets consist of little else.
+        `users` and `items` are those with ratings: each is solved in every sweep, and small sets are little else.
         """
         return (
             (ratings + self.entity_work * (users + items)) * max(self.model.effort, STANDARD_EFFORT) // STANDARD_EFFORT

@@ -61,7 +61,8 @@ class Model:
     """The state of learning.
 
     `generation`: freezes so far. `active`: the one whose model is in force, `generation` or the one before it, which is
-    then activated in block `due`. `frozen_at` is the block of the last freeze. `digest` is that of the model of the active freeze.
+    then activated in block `due`. `frozen_at` is the block of the last freeze. `digest` is that of the model of the
+    active one.
     """
 
     generation: int = 0

@@ -173,13 +173,15 @@ class ModelBranch:
         return _entries_of(self._parent.users.get(account))
 
     def unsynced(self, state: Overlay) -> int:
-        """Return how many ratings the lists have that the next `sync` follows.
+        """Return how many ratings the lists have that the next `sync` follows, those twice that may be solved anew.
 
         Each write is counted once, however often one asks: a pool may hold thousands of questions without room.
         """
         written, self._counted = state.written_since(self._counted, RATINGS.prefix, RATINGS.codec)
         for key, ratings in written:
-            length = 0 if ratings is None else ratings.entries.size
+            length = 0
+            if ratings is not None:
+                length = ratings.entries.size * (1 + ratings.may_differ_in_half(self._phi.generation))
             self._unsynced += length - self._lengths.get(key, 0)
             self._lengths[key] = length
         return self._unsynced
