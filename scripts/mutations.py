@@ -165,7 +165,7 @@ EPOCHS: Final = _of(
         ("accounts are work", "model.users, branch", "0, branch"),
         ("a freeze notes its block", "frozen_at=context.number,", "frozen_at=model.frozen_at,"),
         ("a freeze is the next generation", "generation = model.generation + 1", "generation = model.generation + 2"),
-        ("a freeze begins without drift", "drift=0)", "drift=model.drift)"),
+        ("a freeze begins without drift", ", drift=0\n", ", drift=model.drift\n"),
         ("a freeze notes its ratings", "frozen_ratings=model.ratings", "frozen_ratings=model.frozen_ratings"),
         ("the activated generation is the latest", "active=model.generation,", "active=model.active,"),
         ("an activation clears the due block", "due=BlockNumber(0))\n    digest", "due=model.due)\n    digest"),
