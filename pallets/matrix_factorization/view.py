@@ -23,7 +23,7 @@ from pallets.matrix_factorization.statistics import differing_items
 from pallets.matrix_factorization.storage import ITEM_COUNT, MODEL, RATINGS, Model
 from runtime.interface.state import StateReader
 from runtime.overlay import Overlay
-from runtime.primitives import AccountId, BlockNumber, Hash
+from runtime.primitives import AccountId, Hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +81,6 @@ class ModelView(ReadModel):
     def read(self) -> ReadModel:
         """Return what readers may keep."""
         return ReadModel(self.config, self.record, self.phi)
-
-
-def freezing_block(record: Model, config: Config) -> BlockNumber:
-    """Return the block of the last freeze, if an epoch is pending; else what it returns means nothing."""
-    return BlockNumber(max(record.due - config.activation_delay(record.frozen_ratings), 0))
 
 
 class DigestMismatch(Exception):
@@ -178,13 +173,15 @@ class ModelBranch:
         return _entries_of(self._parent.users.get(account))
 
     def unsynced(self, state: Overlay) -> int:
-        """Return how many ratings the lists have that the next `sync` follows.
+        """Return how many ratings the lists have that the next `sync` follows, those twice that may be solved anew.
 
         Each write is counted once, however often one asks: a pool may hold thousands of questions without room.
         """
         written, self._counted = state.written_since(self._counted, RATINGS.prefix, RATINGS.codec)
         for key, ratings in written:
-            length = 0 if ratings is None else ratings.entries.size
+            length = 0
+            if ratings is not None:
+                length = ratings.entries.size * (1 + ratings.may_differ_in_half(self._phi.generation))
             self._unsynced += length - self._lengths.get(key, 0)
             self._lengths[key] = length
         return self._unsynced

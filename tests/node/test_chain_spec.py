@@ -198,7 +198,7 @@ def test_decimals_are_read_as_written() -> None:
 @given(st.integers(1, 2**32 - 1))
 def test_every_millionth_is_exported_exactly(ppm: int) -> None:
     spec = load_spec("dev")
-    model = replace(spec.matrix_factorization.model, precision_shape_ppm=ppm)
+    model = replace(spec.matrix_factorization.model, pseudo_observations_ppm=ppm)
     changed = replace(spec, matrix_factorization=replace(spec.matrix_factorization, model=model))
     assert parse_spec(render(changed)) == changed
 
@@ -311,7 +311,9 @@ BAD_MEMBERS: list[tuple[Callable[[Document], None], str]] = [
         change("model", "initialPrecision", to=17),
         "model.initialPrecision: must be between 500000 and 16000000, not 17000000 millionths",
     ),
-    (change("model", "dimension", to=65), "model.dimension: must be between 1 and 64, not 65"),
+    (change("model", "dimension", to=17), "model.dimension: must be between 1 and 16, not 17"),
+    (change("model", "sweeps", to=65), "model.sweeps: must be between 1 and 64, not 65"),
+    (change("model", "entityWork", to=1_025), "model.entityWork: must be from 0 to 1024, not 1025"),
     (change("model", "dimension", to=8.0), "model.dimension: must be a whole number, not 8.0"),
     (change("model", "quietBlocks", to=0), "model.quietBlocks: must be from 1 to 4294967295, not 0"),
     (
@@ -470,7 +472,7 @@ def documents(draw: st.DrawFn) -> Document:
             "labels": {str(low + offset): label for offset, label in enumerate(labels)},
         },
         "model": {
-            "dimension": draw(st.integers(1, 64)),
+            "dimension": draw(st.integers(1, 16)),
             "amplitude": draw(st.integers(0, 10**6)) / 10**6,
             "maxItems": draw(st.integers(4, 2**32 - 1)),
             "itemCommitsPerBlock": draw(st.integers(0, 2**32 - 1)),
