@@ -20,7 +20,7 @@ import orjson
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
 
-from rpc.dispatch import Dispatcher, Method, Server, SlowCalls
+from rpc.dispatch import Dispatcher, Method, Server
 from rpc.endpoint import Endpoint, Receive, Scope, Send
 from rpc.guards import GuardedConfig, GuardedServer
 from rpc.limits import RateLimiter, RpcLimits, is_loopback
@@ -29,6 +29,7 @@ from rpc.metrics import MetricsApplication
 from rpc.openrpc import document
 from rpc.page import add_page
 from rpc.service import NodeService
+from rpc.slow import SlowCalls
 from rpc.subscriptions import Hub
 
 log = logging.getLogger(__name__)
@@ -55,8 +56,8 @@ class Application:
             unsafe_allowed,
             dispatcher.names(unsafe=unsafe_allowed),
             Hub(service),
-            SlowCalls(limits.max_waiting_slow_calls),
-            SlowCalls(limits.max_waiting_slow_calls, workers=1),
+            SlowCalls(limits.max_waiting_slow_calls, limits.max_slow_calls_each),
+            SlowCalls(limits.max_waiting_slow_calls, limits.max_slow_calls_each, workers=1),
             None if limits.rate_limit is None else RateLimiter(limits.rate_limit),
         )
         self.pages = _pages(self.server, dispatcher.methods)

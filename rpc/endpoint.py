@@ -6,7 +6,7 @@ A framework's routing and validation would cost more than a call itself, so none
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, MutableMapping
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
@@ -60,7 +60,8 @@ class Endpoint:
             fault = _refusal(too_many("bytes in the request", limit))
             # The rest of the body may be on its way: the connection can carry no other request.
             return await _respond(send, 413, fault, [*cors, _JSON, _CLOSE])
-        outcome = self._dispatcher.dispatch(body, Call(self._server, self._server.service, self._client(scope)))
+        call = Call(self._server, self._server.service, self._client(scope), line=_line(scope))
+        outcome = self._dispatcher.dispatch(body, call)
         answer = outcome if isinstance(outcome, bytes | None) else await outcome
         if answer is None:
             return await _respond(send, 204, b"", cors)
@@ -109,6 +110,7 @@ class _Socket:
         self._server = server
         self._dispatcher = dispatcher
         self._client = client
+        self._line = _line(scope)
         self._receive = receive
         self._raw_send = send
         self._abort: Callable[[], None] = scope.get("state", {}).get(ABORT, lambda: None)
@@ -168,7 +170,7 @@ class _Socket:
 
     async def _handle(self, message: bytes | str) -> None:
         """Answer a message, or begin to: the next one waits while too many calls or bytes are under way."""
-        call = Call(self._server, self._server.service, self._client, self._subscriptions)
+        call = Call(self._server, self._server.service, self._client, self._subscriptions, line=self._line)
         size = len(message)
         outcome = self._dispatcher.dispatch(message, call)
         del message
@@ -233,6 +235,12 @@ class _Socket:
             self._gone = True
         else:
             log.info("a client was dropped: %s", why)
+
+
+def _line(scope: Scope) -> Hashable:
+    """Whose place a caller shares among the slow calls: its address's, on this machine its connection's."""
+    client = scope["client"]
+    return None if client is None else client_key(client[0]) or client
 
 
 def _taken(message: Message) -> bytes | str:

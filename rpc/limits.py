@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 MEBIBYTE: Final = 1024 * 1024
@@ -48,6 +49,7 @@ class RpcLimits:
     max_queued_bytes: int = 4 * MEBIBYTE
     max_watched_keys: int = 10_000
     max_waiting_slow_calls: int = 256
+    max_slow_calls_each: int = 32
     max_header_size: int = 16 * 1024
     request_timeout: float = 30.0
     stalled_timeout: float = 20.0
@@ -136,6 +138,7 @@ class RateLimiter:
         return len(self._buckets)
 
 
+@lru_cache(maxsize=1_024)
 def client_key(host: str) -> str | None:
     """What a client at this address is counted as; None for one on this machine, which is not limited.
 
