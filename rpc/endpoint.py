@@ -24,8 +24,10 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
-# The key, in an ASGI scope's state, of the function that cuts a WebSocket's connection off.
+# The key, in the state of a WebSocket's ASGI scope, of the function that cuts its connection off.
 ABORT: Final = "abort"
+# And that of a list of functions to call when the connection is lost.
+WHEN_LOST: Final = "when lost"
 
 _TURN: Final = 0.005
 _CLOSE_PATIENCE: Final = 2.0
@@ -113,7 +115,9 @@ class _Socket:
         self._line = _line(scope)
         self._receive = receive
         self._raw_send = send
-        self._abort: Callable[[], None] = scope.get("state", {}).get(ABORT, lambda: None)
+        state = scope.get("state", {})
+        self._abort: Callable[[], None] = state.get(ABORT, lambda: None)
+        state.get(WHEN_LOST, []).append(self._lost)
         self._queue: asyncio.Queue[bytes] = asyncio.Queue(limits.max_queued_messages)
         self._queued_bytes = 0
         self._under_way: dict[asyncio.Task[None], int] = {}
@@ -153,6 +157,7 @@ class _Socket:
         """Close the socket, by force if the client does not even take that."""
         if not self._gone and self._closing is None:
             self._closing = asyncio.create_task(self._close(code, why))
+            self._room.set()
 
     async def _serve(self) -> None:
         turn_ends = time.perf_counter() + _TURN
@@ -181,10 +186,20 @@ class _Socket:
         self._under_way[task] = size
         self._bytes_under_way += size
         task.add_done_callback(self._finished)
-        limits = self._server.limits
-        while len(self._under_way) >= limits.max_concurrent_calls or self._bytes_under_way >= limits.max_request_size:
+        while not self._has_room():
             self._room.clear()
             await self._room.wait()
+
+    def _has_room(self) -> bool:
+        """Whether the next message may come: that of the end must, at the end."""
+        limits = self._server.limits
+        busy = len(self._under_way) >= limits.max_concurrent_calls or self._bytes_under_way >= limits.max_request_size
+        return not busy or self._gone or self._closing is not None
+
+    def _lost(self) -> None:
+        """The connection is lost."""
+        self._gone = True
+        self._room.set()
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._bytes_under_way -= self._under_way.pop(task)

@@ -14,7 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from rpc.endpoint import ABORT
+from rpc.endpoint import ABORT, WHEN_LOST
 from rpc.joining import joining
 from rpc.limits import RpcLimits
 
@@ -134,6 +134,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         self._unparsed = bytearray()
         self._is_parsing = False
         self._is_refused = False
+        self._when_lost: list[Callable[[], None]] = []
         self._control_frames = 0
         self._control_second = 0
 
@@ -234,6 +235,14 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         # A refused handshake has no scope. The application's task begins only after this.
         if hasattr(self, "scope"):
             self.scope["state"][ABORT] = self.transport.abort
+            self.scope["state"][WHEN_LOST] = self._when_lost
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the application, which may be waiting for something else than the next message."""
+        super().connection_lost(exc)
+        for tell in self._when_lost:
+            tell()
+        self._when_lost.clear()
 
     async def send(self, message: Any) -> None:
         """Count a refused handshake as done with: uvicorn would log an error for each, at anybody's will."""
