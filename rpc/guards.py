@@ -13,6 +13,7 @@ from typing import Any, Final
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.server import ServerProtocol
 
 from rpc.endpoint import ABORT, WHEN_LOST
 from rpc.joining import joining
@@ -30,6 +31,9 @@ POLICY_VIOLATION: Final = 1008
 # A connection parses so many bytes at once, and lets others have the loop after so many seconds of it.
 _SLICE: Final = 4_096
 _TURN: Final = 0.002
+
+# Requests of an HTTP connection that wait for the answers to those before them.
+MOST_PIPELINED: Final = 32
 
 # Bytes received for each byte of a body when every chunk holds a single one, with some room.
 _FRAMING: Final = 9
@@ -88,8 +92,19 @@ class GuardedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins; the portion of data that brings its beginning is not counted."""
         super().on_message_begin()
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:
+            # A connection that was idle owed nothing until now.
+            self.waiting_since = self.loop.time()
         self._requests += 1
         self._received = self._body = 0
+
+    def on_headers_complete(self) -> None:
+        """Refuse more requests than may wait for others: each takes far more memory than its bytes on the way."""
+        if len(self.pipeline) >= MOST_PIPELINED:
+            # Ends the parsing of what has been received: uvicorn answers with 400 and closes.
+            raise ValueError("too many requests at once")
+        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Count the body."""
@@ -137,6 +152,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         self._when_lost: list[Callable[[], None]] = []
         self._control_frames = 0
         self._control_second = 0
+        self._unfinished_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Take the connection over from its handshake."""
@@ -209,6 +225,11 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         super().handle_pong(event)
         self._count_control()
 
+    def send_receive_event_to_app(self) -> None:
+        """A message is whole."""
+        self._unfinished_since = None
+        super().send_receive_event_to_app()
+
     def _count_control(self) -> None:
         second = int(self.loop.time())
         if second != self._control_second:
@@ -266,8 +287,24 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         super().resume_writing()
 
     def overdue(self, now: float) -> bool:
-        """Whether the client has not read for too long."""
-        return self.stalled_since is not None and now - self.stalled_since > self.limits.stalled_timeout
+        """Whether the client has not read, or not finished a message, for too long; called once a second."""
+        if self.stalled_since is not None and now - self.stalled_since > self.limits.stalled_timeout:
+            return True
+        # While we do not read, the rest is not the client's to send.
+        if self.read_paused or self._unparsed or not (self.frames or _in_a_frame(self.conn)):
+            self._unfinished_since = None
+        elif self._unfinished_since is None:
+            self._unfinished_since = now
+        since = self._unfinished_since
+        return since is not None and now - since > self.limits.request_timeout
+
+
+def _in_a_frame(connection: ServerProtocol) -> bool:
+    """Whether a part of a frame has come and the rest has not: the parser then waits for more than a next frame."""
+    innermost: Any = connection.parser
+    while innermost.gi_yieldfrom is not None:
+        innermost = innermost.gi_yieldfrom
+    return innermost.__name__ == "read_exact"
 
 
 class GuardedServer(uvicorn.Server):

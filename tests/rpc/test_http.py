@@ -1,11 +1,13 @@
 """JSON-RPC by POST: sizes, web pages of other origins, and clients that waste the server's time."""
 
 import socket
+import threading
 from contextlib import ExitStack
 
 import orjson
 import pytest
 
+from rpc.guards import MOST_PIPELINED
 from rpc.limits import RpcLimits
 from tests.rpc.conftest import Start
 from tests.rpc.fake_node import FakeNode
@@ -229,3 +231,34 @@ def test_other_methods_are_not_allowed(served: Served, method: str, status: int)
 
 def test_post_elsewhere_is_not_found(served: Served) -> None:
     assert served.request("POST", "/rpc", b"{}").status == 404
+
+
+def test_requests_that_wait_for_others_are_bounded(start: Start) -> None:
+    node = FakeNode()
+    node.slow_gate = threading.Event()
+    served = start(node)
+    body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": "state_call", "params": ["Core_version", "0x"]})
+    slow = HEAD + b"content-length: %d\r\n\r\n%s" % (len(body), body)
+    with served.raw() as connection:
+        connection.sendall(slow + b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n" * (MOST_PIPELINED + 1))
+        assert read_all(connection).startswith(b"HTTP/1.1 400 "), "while the first one is not answered yet"
+    node.slow_gate.set()
+
+
+@pytest.mark.full
+def test_a_request_on_an_idle_connection_has_its_whole_time(start: Start) -> None:
+    served = start(limits=RpcLimits(request_timeout=3.0))
+    body = orjson.dumps(CHAIN)
+    request = HEAD + b"content-length: %d\r\n\r\n%s" % (len(body), body)
+    with served.raw() as connection, served.raw() as clock:
+        connection.sendall(request)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        # Closed after three seconds and a bit: the clock for the moments at which the other one speaks.
+        clock.settimeout(2.0)
+        with pytest.raises(TimeoutError):
+            clock.recv(1)
+        connection.sendall(request[:-1])
+        clock.settimeout(PATIENCE)
+        assert clock.recv(1) == b""
+        connection.sendall(request[-1:])
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
