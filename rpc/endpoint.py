@@ -281,6 +281,15 @@ async def _read(receive: Receive, limit: int) -> bytes | None:
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+async def refuse_foreign_name(origins: Origins, scope: Scope, send: Send) -> bool:
+    """Refuse a request for a name that a page's owner may have pointed at this machine; whether that was done."""
+    _, host, _ = _request_headers(scope["headers"])
+    if origins.names(host):
+        return False
+    await _respond(send, 403, f"this node is not called {_shown(host)}\n".encode())
+    return True
+
+
 async def _respond(send: Send, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]] = (_TEXT,)) -> None:
     length = [(b"content-length", b"%d" % len(body))] if status != 204 else []
     await send({"type": "http.response.start", "status": status, "headers": [*headers, *length]})

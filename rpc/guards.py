@@ -7,6 +7,7 @@ any size and bounds connections only once they have sent a request. Tested again
 import asyncio
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from websockets.server import ServerProtocol
 
 from rpc.endpoint import ABORT, WHEN_LOST
 from rpc.joining import joining
-from rpc.limits import RpcLimits
+from rpc.limits import RpcLimits, client_key
 
 # Connections above the limit that still are told so; beyond them new ones are cut off without a word.
 SPARE_CONNECTIONS: Final = 64
@@ -62,6 +63,14 @@ class GuardedConfig(uvicorn.Config):
             **options,
         )
         self.limits = limits
+        self.addresses: Counter[str] = Counter()
+
+    def leave(self, address: str | None) -> None:
+        """A connection that was counted has ended."""
+        if address is not None:
+            self.addresses[address] -= 1
+            if self.addresses[address] <= 0:
+                del self.addresses[address]
 
 
 class GuardedHttp(HttpToolsProtocol):
@@ -70,15 +79,31 @@ class GuardedHttp(HttpToolsProtocol):
     def __init__(self, config: GuardedConfig, *arguments: Any, **named: Any) -> None:
         super().__init__(config, *arguments, **named)
         self.limits = config.limits
+        self._guarded = config
+        self._counted: str | None = None
         self.waiting_since = self.loop.time()
         self.stalled_since: float | None = None
         self._requests = self._received = self._body = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
-        """Cut off what is far over the limit."""
+        """Cut off what is far over the limit, and refuse what is over one address's share."""
         super().connection_made(joining(transport, self.loop))
         if len(self.connections) > self.limits.max_connections + SPARE_CONNECTIONS:
             transport.abort()
+            return
+        address = _address(self.client)
+        share = self.limits.max_connections_each
+        if address is not None and self._guarded.addresses[address] >= share:
+            self.transport.write(_refusal(f"too many connections of one address: at most {share}\n"))
+            self.transport.close()
+        elif address is not None:
+            self._guarded.addresses[address] += 1
+            self._counted = address
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Make room for another one."""
+        super().connection_lost(exc)
+        self._guarded.leave(self._counted)
 
     def data_received(self, data: bytes) -> None:
         """Refuse a request that goes on and on with what is no body: headers, trailers, framing."""
@@ -145,6 +170,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
     def __init__(self, config: GuardedConfig, *arguments: Any, **named: Any) -> None:
         super().__init__(config, *arguments, **named)
         self.limits = config.limits
+        self._guarded = config
         self.stalled_since: float | None = None
         self._unparsed = bytearray()
         self._is_parsing = False
@@ -261,6 +287,8 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the application, which may be waiting for something else than the next message."""
         super().connection_lost(exc)
+        # Its handshake's connection was counted, and is this one.
+        self._guarded.leave(_address(self.client))
         for tell in self._when_lost:
             tell()
         self._when_lost.clear()
@@ -297,6 +325,16 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
             self._unfinished_since = now
         since = self._unfinished_since
         return since is not None and now - since > self.limits.request_timeout
+
+
+def _address(client: tuple[str, int] | None) -> str | None:
+    """What connections are counted by; None on this machine, where a proxy may speak for everybody."""
+    return None if client is None else client_key(client[0])
+
+
+def _refusal(text: str) -> bytes:
+    head = ("HTTP/1.1 503 Service Unavailable", "content-type: text/plain; charset=utf-8", "connection: close")
+    return "\r\n".join((*head, f"content-length: {len(text)}", "", text)).encode()
 
 
 def _in_a_frame(connection: ServerProtocol) -> bool:

@@ -65,6 +65,11 @@ class RpcLimits:
         if self.rate_limit is not None and not self.rate_limit > 0:
             raise ValueError("rate_limit must be above 0")
 
+    @property
+    def max_connections_each(self) -> int:
+        """How many of the connections one address may have: a quarter, so that no three can have them all."""
+        return max(self.max_connections // 4, 1)
+
     def unsafe_allowed(self, *, only_loopback: bool) -> bool:
         """Whether unsafe methods can be called, given whether only this machine reaches the server."""
         return self.methods is UnsafeMethods.UNSAFE or (self.methods is UnsafeMethods.AUTO and only_loopback)
@@ -96,6 +101,12 @@ class Origins:
             return True
         # The server's own page. Only when addressed by number: a name's owner can make it point here.
         return origin.lower() in (f"http://{host}", f"https://{host}") and _is_address(host)
+
+    def names(self, host: str) -> bool:
+        """Whether this may be the name of a server that only this machine reaches: no other page's (DNS rebinding)."""
+        bare = host.lower()
+        local = not bare or bare.partition(":")[0] == "localhost" or _is_address(bare)
+        return local or any(self.allows(f"{scheme}://{bare}", "") for scheme in ("http", "https"))
 
 
 def _is_address(host: str) -> bool:
