@@ -14,6 +14,7 @@ from node.model_queries import ModelQueries
 from node.pool import TransactionPool
 from node.ring_queries import ring_status
 from node.runtime_calls import RuntimeCalls
+from node.shared_question import SharedQuestion
 from node.spec_types import Sealing
 from node.sync.handler import PeerHandler
 from rpc.errors import invalid_params, pool_full, state_pruned, unknown_block
@@ -42,6 +43,9 @@ from storage.chain_db import StatePruned, UnknownBlock
 
 T = TypeVar("T")
 
+# Readers of old states that are kept: each finds out what has changed since its block, and knows it from then on.
+_OLD_STATES = 4
+
 
 class RpcService:
     """One node as the RPC server sees it; the methods are described where `rpc.service` declares them."""
@@ -54,6 +58,8 @@ class RpcService:
         self._inbox = inbox
         self._queries = ModelQueries(chain)
         self._calls = RuntimeCalls(chain)
+        self._pending = SharedQuestion(inbox.ask, pool.pending)
+        self._old_states: dict[Hash, StateReader] = {}
         self._listeners: tuple[Listener, ...] = ()
         self._starting = chain.snapshot.best.number
         self._handler: PeerHandler | None = None
@@ -78,6 +84,7 @@ class RpcService:
         """Tell everybody who listens."""
         if isinstance(event, BlockImported):
             self._queries.let_go()
+            self._old_states = {}
         for listener in self._listeners:
             listener(event)
 
@@ -156,8 +163,17 @@ class RpcService:
     # States.
 
     def state_at(self, at: Hash | None) -> StateReader:
-        """The state of a block."""
-        return self._reading(self._chain.state_at, at)
+        """The state of a block; that of an old one is kept until the next block for whoever asks again."""
+        if at is None or at == self._chain.snapshot.best.hash:
+            return self._chain.snapshot.state
+        states = self._old_states
+        state = states.get(at)
+        if state is None:
+            state = self._reading(self._chain.state_at, at)
+            if len(states) >= _OLD_STATES:
+                states.clear()
+            states[at] = state
+        return state
 
     def changed_keys(self, block: Hash) -> Sequence[bytes]:
         """The storage keys that a block changed."""
@@ -177,8 +193,13 @@ class RpcService:
         except StatePruned:
             raise state_pruned(block) from None
 
+    def _check_known(self, at: Hash | None) -> None:
+        if at is not None and not self._chain.knows(at):
+            raise unknown_block(at)
+
     def runtime_version(self, at: Hash | None) -> JsonObject:
         """The version of the runtime; there has been one so far."""
+        self._check_known(at)
         return self._version
 
     def runtime_call(self, name: str, data: bytes, at: Hash | None) -> bytes:
@@ -187,6 +208,7 @@ class RpcService:
 
     def metadata(self, at: Hash | None) -> bytes:
         """The metadata in version 14, which every client reads; there has been one runtime so far."""
+        self._check_known(at)
         return self._calls.metadata(14)
 
     def dry_run(self, extrinsic: bytes, at: Hash | None) -> bytes:
@@ -244,15 +266,7 @@ class RpcService:
 
     def pending(self) -> Awaitable[Sequence[bytes]]:
         """The ready transactions, in the order in which they would be taken."""
-        future: asyncio.Future[Sequence[bytes]] = asyncio.get_running_loop().create_future()
-        crossing = self._crossing_to(future.get_loop())
-
-        def settle(found: Sequence[bytes]) -> None:
-            if not future.cancelled():
-                future.set_result(found)
-
-        self._inbox.ask(lambda: crossing.call(settle, self._pool.pending()))
-        return future
+        return self._pending.ask()
 
     def _crossing_to(self, loop: asyncio.AbstractEventLoop) -> Crossing:
         """The way back to who asks: one for all, as the server has one loop."""

@@ -20,15 +20,16 @@ import orjson
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
 
-from rpc.dispatch import Dispatcher, Method, Server, SlowCalls
-from rpc.endpoint import Endpoint, Receive, Scope, Send
+from rpc.dispatch import Dispatcher, Method, Server
+from rpc.endpoint import Endpoint, Receive, Scope, Send, refuse_foreign_name
 from rpc.guards import GuardedConfig, GuardedServer
-from rpc.limits import RateLimiter, RpcLimits, is_loopback
+from rpc.limits import Origins, RateLimiter, RpcLimits, is_loopback
 from rpc.methods import all_methods
 from rpc.metrics import MetricsApplication
 from rpc.openrpc import document
 from rpc.page import add_page
 from rpc.service import NodeService
+from rpc.slow import SlowCalls
 from rpc.starting import StartingApplication
 from rpc.subscriptions import Hub
 
@@ -56,12 +57,13 @@ class Application:
             unsafe_allowed,
             dispatcher.names(unsafe=unsafe_allowed),
             Hub(service),
-            SlowCalls(limits.max_waiting_slow_calls),
-            SlowCalls(limits.max_waiting_slow_calls, workers=1),
+            SlowCalls(limits.max_waiting_slow_calls, limits.max_slow_calls_each),
+            SlowCalls(limits.max_waiting_slow_calls, limits.max_slow_calls_each, workers=1),
             None if limits.rate_limit is None else RateLimiter(limits.rate_limit),
         )
         self.pages = _pages(self.server, dispatcher.methods)
         self._endpoint = Endpoint(self.server, dispatcher)
+        self._origins = Origins(limits.allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, WebSocket or lifespan."""
@@ -70,7 +72,7 @@ class Application:
             await self._endpoint.http(scope, receive, send)
         elif kind == "websocket" and scope["path"] == "/":
             await self._endpoint.websocket(scope, receive, send)
-        else:
+        elif not (kind == "http" and self.only_loopback and await refuse_foreign_name(self._origins, scope, send)):
             await self.pages(scope, receive, send)
 
 

@@ -8,8 +8,7 @@ is JSON-ready, in which bytes stand for 0x-hex, or an awaitable of such a thing.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias, TypeVar
 
@@ -20,6 +19,7 @@ from rpc.errors import Reason, RpcError, error, invalid_params, named_error, not
 from rpc.limits import RateLimiter, RpcLimits
 from rpc.parameters import Param, clip, type_name
 from rpc.service import NodeService
+from rpc.slow import SlowCalls
 from rpc.subscriptions import Hub, Subscription, SubscriptionSet, Topic
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,6 @@ _PARTS_OF_CALL: Final = 16
 
 # A batch lets others have the loop after so many seconds.
 _TURN: Final = 0.005
-_SLOW_WORKERS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,39 +51,6 @@ class Method:
     unsafe: bool = False
     slow: bool = False
     overlaps: bool = False
-
-
-class SlowCalls:
-    """Worker threads for calls that would hold up the loop, with a bounded waiting line."""
-
-    def __init__(self, most: int, workers: int = _SLOW_WORKERS) -> None:
-        self._most = most
-        self._waiting = 0
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="rpc-slow")
-
-    def run(self, function: Callable[..., T], *arguments: object) -> Awaitable[T]:
-        """Run a function in a worker thread. Raises: too_many if too many calls wait already."""
-        if self._waiting >= self._most:
-            raise too_many("slow calls under way", self._most)
-        self._waiting += 1
-        loop = asyncio.get_running_loop()
-        future = self._threads.submit(function, *arguments)
-        # Given back when the thread is done, which is later than when the caller has lost patience.
-        future.add_done_callback(lambda _: self._done(loop))
-        return asyncio.wrap_future(future)
-
-    def close(self) -> None:
-        """Drop the waiting line; calls that run are left to end by themselves."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    def _done(self, loop: asyncio.AbstractEventLoop) -> None:
-        try:
-            loop.call_soon_threadsafe(self._release)
-        except RuntimeError:
-            log.debug("a slow call ended after the server")
-
-    def _release(self) -> None:
-        self._waiting -= 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +82,8 @@ class Call:
     """Who calls: the server's side of one message.
 
     `client` is what a rate limit counts by, None for a client without one; `subscriptions` are those of the
-    WebSocket that the message came by, None over HTTP.
+    WebSocket that the message came by, None over HTTP. Those who share a `line` share the place that one has among
+    the slow calls.
     """
 
     server: Server
@@ -124,14 +91,15 @@ class Call:
     client: str | None = None
     subscriptions: SubscriptionSet | None = None
     started: list[Started] = field(default_factory=list)
+    line: Hashable = None
 
     def slowly(self, function: Callable[..., T], *arguments: object) -> Awaitable[T]:
         """Run a function in a worker thread."""
-        return self.server.slow_calls.run(function, *arguments)
+        return self.server.slow_calls.run(self.line, function, *arguments)
 
     def of_old_model(self, function: Callable[..., T], *arguments: object) -> Awaitable[T]:
         """Run what may have to derive the model of an old block, in a thread of its own: others need not wait."""
-        return self.server.old_models.run(function, *arguments)
+        return self.server.old_models.run(self.line, function, *arguments)
 
     def need_socket(self) -> SubscriptionSet:
         """The subscriptions of the caller's WebSocket."""

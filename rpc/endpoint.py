@@ -6,7 +6,7 @@ A framework's routing and validation would cost more than a call itself, so none
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, MutableMapping
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
@@ -24,8 +24,10 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
-# The key, in an ASGI scope's state, of the function that cuts a WebSocket's connection off.
+# The key, in the state of a WebSocket's ASGI scope, of the function that cuts its connection off.
 ABORT: Final = "abort"
+# And that of a list of functions to call when the connection is lost.
+WHEN_LOST: Final = "when lost"
 
 _TURN: Final = 0.005
 _CLOSE_PATIENCE: Final = 2.0
@@ -60,7 +62,8 @@ class Endpoint:
             fault = _refusal(too_many("bytes in the request", limit))
             # The rest of the body may be on its way: the connection can carry no other request.
             return await _respond(send, 413, fault, [*cors, _JSON, _CLOSE])
-        outcome = self._dispatcher.dispatch(body, Call(self._server, self._server.service, self._client(scope)))
+        call = Call(self._server, self._server.service, self._client(scope), line=_line(scope))
+        outcome = self._dispatcher.dispatch(body, call)
         answer = outcome if isinstance(outcome, bytes | None) else await outcome
         if answer is None:
             return await _respond(send, 204, b"", cors)
@@ -109,9 +112,12 @@ class _Socket:
         self._server = server
         self._dispatcher = dispatcher
         self._client = client
+        self._line = _line(scope)
         self._receive = receive
         self._raw_send = send
-        self._abort: Callable[[], None] = scope.get("state", {}).get(ABORT, lambda: None)
+        state = scope.get("state", {})
+        self._abort: Callable[[], None] = state.get(ABORT, lambda: None)
+        state.get(WHEN_LOST, []).append(self._lost)
         self._queue: asyncio.Queue[bytes] = asyncio.Queue(limits.max_queued_messages)
         self._queued_bytes = 0
         self._under_way: dict[asyncio.Task[None], int] = {}
@@ -151,6 +157,7 @@ class _Socket:
         """Close the socket, by force if the client does not even take that."""
         if not self._gone and self._closing is None:
             self._closing = asyncio.create_task(self._close(code, why))
+            self._room.set()
 
     async def _serve(self) -> None:
         turn_ends = time.perf_counter() + _TURN
@@ -168,7 +175,7 @@ class _Socket:
 
     async def _handle(self, message: bytes | str) -> None:
         """Answer a message, or begin to: the next one waits while too many calls or bytes are under way."""
-        call = Call(self._server, self._server.service, self._client, self._subscriptions)
+        call = Call(self._server, self._server.service, self._client, self._subscriptions, line=self._line)
         size = len(message)
         outcome = self._dispatcher.dispatch(message, call)
         del message
@@ -179,10 +186,20 @@ class _Socket:
         self._under_way[task] = size
         self._bytes_under_way += size
         task.add_done_callback(self._finished)
-        limits = self._server.limits
-        while len(self._under_way) >= limits.max_concurrent_calls or self._bytes_under_way >= limits.max_request_size:
+        while not self._has_room():
             self._room.clear()
             await self._room.wait()
+
+    def _has_room(self) -> bool:
+        """Whether the next message may come: that of the end must, at the end."""
+        limits = self._server.limits
+        busy = len(self._under_way) >= limits.max_concurrent_calls or self._bytes_under_way >= limits.max_request_size
+        return not busy or self._gone or self._closing is not None
+
+    def _lost(self) -> None:
+        """The connection is lost."""
+        self._gone = True
+        self._room.set()
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._bytes_under_way -= self._under_way.pop(task)
@@ -235,6 +252,12 @@ class _Socket:
             log.info("a client was dropped: %s", why)
 
 
+def _line(scope: Scope) -> Hashable:
+    """Whose place a caller shares among the slow calls: its address's, on this machine its connection's."""
+    client = scope["client"]
+    return None if client is None else client_key(client[0]) or client
+
+
 def _taken(message: Message) -> bytes | str:
     """What a WebSocket's message says; nothing else holds it from here on."""
     data: bytes | str | None = message.pop("bytes", None)
@@ -256,6 +279,15 @@ async def _read(receive: Receive, limit: int) -> bytes | None:
             return None
         if not message.get("more_body", False):
             return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def refuse_foreign_name(origins: Origins, scope: Scope, send: Send) -> bool:
+    """Refuse a request for a name that a page's owner may have pointed at this machine; whether that was done."""
+    _, host, _ = _request_headers(scope["headers"])
+    if origins.names(host):
+        return False
+    await _respond(send, 403, f"this node is not called {_shown(host)}\n".encode())
+    return True
 
 
 async def _respond(send: Send, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]] = (_TEXT,)) -> None:

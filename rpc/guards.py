@@ -7,16 +7,18 @@ any size and bounds connections only once they have sent a request. Tested again
 import asyncio
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.server import ServerProtocol
 
-from rpc.endpoint import ABORT
+from rpc.endpoint import ABORT, WHEN_LOST
 from rpc.joining import joining
-from rpc.limits import RpcLimits
+from rpc.limits import RpcLimits, client_key
 
 # Connections above the limit that still are told so; beyond them new ones are cut off without a word.
 SPARE_CONNECTIONS: Final = 64
@@ -30,6 +32,9 @@ POLICY_VIOLATION: Final = 1008
 # A connection parses so many bytes at once, and lets others have the loop after so many seconds of it.
 _SLICE: Final = 4_096
 _TURN: Final = 0.002
+
+# Requests of an HTTP connection that wait for the answers to those before them.
+MOST_PIPELINED: Final = 32
 
 # Bytes received for each byte of a body when every chunk holds a single one, with some room.
 _FRAMING: Final = 9
@@ -58,6 +63,14 @@ class GuardedConfig(uvicorn.Config):
             **options,
         )
         self.limits = limits
+        self.addresses: Counter[str] = Counter()
+
+    def leave(self, address: str | None) -> None:
+        """A connection that was counted has ended."""
+        if address is not None:
+            self.addresses[address] -= 1
+            if self.addresses[address] <= 0:
+                del self.addresses[address]
 
 
 class GuardedHttp(HttpToolsProtocol):
@@ -66,15 +79,31 @@ class GuardedHttp(HttpToolsProtocol):
     def __init__(self, config: GuardedConfig, *arguments: Any, **named: Any) -> None:
         super().__init__(config, *arguments, **named)
         self.limits = config.limits
+        self._guarded = config
+        self._counted: str | None = None
         self.waiting_since = self.loop.time()
         self.stalled_since: float | None = None
         self._requests = self._received = self._body = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
-        """Cut off what is far over the limit."""
+        """Cut off what is far over the limit, and refuse what is over one address's share."""
         super().connection_made(joining(transport, self.loop))
         if len(self.connections) > self.limits.max_connections + SPARE_CONNECTIONS:
             transport.abort()
+            return
+        address = _address(self.client)
+        share = self.limits.max_connections_each
+        if address is not None and self._guarded.addresses[address] >= share:
+            self.transport.write(_refusal(f"too many connections of one address: at most {share}\n"))
+            self.transport.close()
+        elif address is not None:
+            self._guarded.addresses[address] += 1
+            self._counted = address
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Make room for another one."""
+        super().connection_lost(exc)
+        self._guarded.leave(self._counted)
 
     def data_received(self, data: bytes) -> None:
         """Refuse a request that goes on and on with what is no body: headers, trailers, framing."""
@@ -88,8 +117,19 @@ class GuardedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins; the portion of data that brings its beginning is not counted."""
         super().on_message_begin()
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:
+            # A connection that was idle owed nothing until now.
+            self.waiting_since = self.loop.time()
         self._requests += 1
         self._received = self._body = 0
+
+    def on_headers_complete(self) -> None:
+        """Refuse more requests than may wait for others: each takes far more memory than its bytes on the way."""
+        if len(self.pipeline) >= MOST_PIPELINED:
+            # Ends the parsing of what has been received: uvicorn answers with 400 and closes.
+            raise ValueError("too many requests at once")
+        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Count the body."""
@@ -130,12 +170,15 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
     def __init__(self, config: GuardedConfig, *arguments: Any, **named: Any) -> None:
         super().__init__(config, *arguments, **named)
         self.limits = config.limits
+        self._guarded = config
         self.stalled_since: float | None = None
         self._unparsed = bytearray()
         self._is_parsing = False
         self._is_refused = False
+        self._when_lost: list[Callable[[], None]] = []
         self._control_frames = 0
         self._control_second = 0
+        self._unfinished_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Take the connection over from its handshake."""
@@ -208,6 +251,11 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         super().handle_pong(event)
         self._count_control()
 
+    def send_receive_event_to_app(self) -> None:
+        """A message is whole."""
+        self._unfinished_since = None
+        super().send_receive_event_to_app()
+
     def _count_control(self) -> None:
         second = int(self.loop.time())
         if second != self._control_second:
@@ -234,6 +282,16 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         # A refused handshake has no scope. The application's task begins only after this.
         if hasattr(self, "scope"):
             self.scope["state"][ABORT] = self.transport.abort
+            self.scope["state"][WHEN_LOST] = self._when_lost
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the application, which may be waiting for something else than the next message."""
+        super().connection_lost(exc)
+        # Its handshake's connection was counted, and is this one.
+        self._guarded.leave(_address(self.client))
+        for tell in self._when_lost:
+            tell()
+        self._when_lost.clear()
 
     async def send(self, message: Any) -> None:
         """Count a refused handshake as done with: uvicorn would log an error for each, at anybody's will."""
@@ -257,8 +315,34 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         super().resume_writing()
 
     def overdue(self, now: float) -> bool:
-        """Whether the client has not read for too long."""
-        return self.stalled_since is not None and now - self.stalled_since > self.limits.stalled_timeout
+        """Whether the client has not read, or not finished a message, for too long; called once a second."""
+        if self.stalled_since is not None and now - self.stalled_since > self.limits.stalled_timeout:
+            return True
+        # While we do not read, the rest is not the client's to send.
+        if self.read_paused or self._unparsed or not (self.frames or _in_a_frame(self.conn)):
+            self._unfinished_since = None
+        elif self._unfinished_since is None:
+            self._unfinished_since = now
+        since = self._unfinished_since
+        return since is not None and now - since > self.limits.request_timeout
+
+
+def _address(client: tuple[str, int] | None) -> str | None:
+    """What connections are counted by; None on this machine, where a proxy may speak for everybody."""
+    return None if client is None else client_key(client[0])
+
+
+def _refusal(text: str) -> bytes:
+    head = ("HTTP/1.1 503 Service Unavailable", "content-type: text/plain; charset=utf-8", "connection: close")
+    return "\r\n".join((*head, f"content-length: {len(text)}", "", text)).encode()
+
+
+def _in_a_frame(connection: ServerProtocol) -> bool:
+    """Whether a part of a frame has come and the rest has not: the parser then waits for more than a next frame."""
+    innermost: Any = connection.parser
+    while innermost.gi_yieldfrom is not None:
+        innermost = innermost.gi_yieldfrom
+    return bool(innermost.__name__ == "read_exact")
 
 
 class GuardedServer(uvicorn.Server):

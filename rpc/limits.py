@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 MEBIBYTE: Final = 1024 * 1024
@@ -48,6 +49,7 @@ class RpcLimits:
     max_queued_bytes: int = 4 * MEBIBYTE
     max_watched_keys: int = 10_000
     max_waiting_slow_calls: int = 256
+    max_slow_calls_each: int = 32
     max_header_size: int = 16 * 1024
     request_timeout: float = 30.0
     stalled_timeout: float = 20.0
@@ -62,6 +64,11 @@ class RpcLimits:
                 raise ValueError(f"{name} must be at least 1")
         if self.rate_limit is not None and not self.rate_limit > 0:
             raise ValueError("rate_limit must be above 0")
+
+    @property
+    def max_connections_each(self) -> int:
+        """How many of the connections one address may have: a quarter, so that no three can have them all."""
+        return max(self.max_connections // 4, 1)
 
     def unsafe_allowed(self, *, only_loopback: bool) -> bool:
         """Whether unsafe methods can be called, given whether only this machine reaches the server."""
@@ -94,6 +101,12 @@ class Origins:
             return True
         # The server's own page. Only when addressed by number: a name's owner can make it point here.
         return origin.lower() in (f"http://{host}", f"https://{host}") and _is_address(host)
+
+    def names(self, host: str) -> bool:
+        """Whether this may be the name of a server that only this machine reaches: no other page's (DNS rebinding)."""
+        bare = host.lower()
+        local = not bare or bare.partition(":")[0] == "localhost" or _is_address(bare)
+        return local or any(self.allows(f"{scheme}://{bare}", "") for scheme in ("http", "https"))
 
 
 def _is_address(host: str) -> bool:
@@ -136,6 +149,7 @@ class RateLimiter:
         return len(self._buckets)
 
 
+@lru_cache(maxsize=1_024)
 def client_key(host: str) -> str | None:
     """What a client at this address is counted as; None for one on this machine, which is not limited.
 

@@ -6,13 +6,14 @@ from typing import Final
 from fastapi import FastAPI
 from fastapi.responses import Response
 
-from rpc.endpoint import Receive, Scope, Send
-from rpc.limits import RpcLimits
+from rpc.endpoint import Receive, Scope, Send, refuse_foreign_name
+from rpc.limits import Origins, RpcLimits
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """Prometheus' text format."""
 
 _LIMITS: Final = RpcLimits(max_connections=32)
+_ORIGINS: Final = Origins(())
 
 
 class MetricsApplication:
@@ -30,4 +31,6 @@ class MetricsApplication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or lifespan."""
+        if scope["type"] == "http" and self.only_loopback and await refuse_foreign_name(_ORIGINS, scope, send):
+            return
         await self._pages(scope, receive, send)

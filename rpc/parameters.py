@@ -104,6 +104,11 @@ def parse_number(value: object) -> BlockNumber:
     return BlockNumber(number)
 
 
+def parse_prefix(value: object) -> bytes:
+    """What keys start with: bytes in 0x-hex, or null for anything."""
+    return b"" if value is None else parse_bytes(value)
+
+
 def _hex_number(text: str) -> int:
     try:
         # int() would also read signs, spaces and underscores.
@@ -355,6 +360,7 @@ _ITEM_SCHEMA: Final = {
 _ACCOUNT_SCHEMA: Final = {"type": "string", "description": "SS58 address or 0x-hex of 32 bytes"}
 
 BYTES: Final = Kind(parse_bytes, HEX_SCHEMA)
+PREFIX: Final = Kind(parse_prefix, {"oneOf": [HEX_SCHEMA, {"type": "null"}]})
 ARGUMENTS: Final = Kind(parse_arguments, {"type": "string", "pattern": "^(0x([0-9a-fA-F]{2})*)?$"})
 HASH: Final = Kind(parse_hash, HASH_SCHEMA)
 BLOCK_NUMBERS: Final = Kind(

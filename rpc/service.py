@@ -213,7 +213,7 @@ class StateReads(Protocol):
     """States of recent blocks; every method raises unknown_block or state_pruned."""
 
     def state_at(self, at: Hash | None) -> StateReader:
-        """Keys and values of one state; the reader stays good for the time of a call."""
+        """Keys and values of one state; the reader stays good for the time of a call. Slow but for the best block."""
 
     def changed_keys(self, block: Hash) -> Sequence[bytes]:
         """The sorted storage keys that this block changed."""
@@ -225,7 +225,7 @@ class StateReads(Protocol):
         """The version of the runtime as `state_getRuntimeVersion` gives it; cheap, asked at every block."""
 
     def metadata(self, at: Hash | None) -> bytes:
-        """Slow: the metadata of version 14, by which clients read and write all else."""
+        """The metadata of version 14, by which clients read and write all else; made once."""
 
     def runtime_call(self, name: str, data: bytes, at: Hash | None) -> bytes:
         """Slow: a runtime API by its full name, arguments and result in SCALE.

@@ -93,17 +93,27 @@ class Subscription:
         """Send a notification with this result, which is JSON already; nothing once it has ended."""
         if self._ended:
             return
-        message = self._head + result + b"}}"
         if self._held is None:
-            self.owner.outbox.push(message)
-        else:
-            self._held.append(message)
+            self.owner.outbox.push(self._message(result))
+        elif self.owner.hold(self._size(result)):
+            self._held.append(result)
 
     def release(self) -> None:
         """Let notifications flow, those first that have waited."""
-        held, self._held = self._held or (), None
-        for message in held:
-            self.owner.outbox.push(message)
+        for result in self._take_held():
+            self.owner.outbox.push(self._message(result))
+
+    def _take_held(self) -> list[bytes]:
+        """What has waited, which is not held any more."""
+        held, self._held = self._held or [], None
+        self.owner.let_go(sum(map(self._size, held)))
+        return held
+
+    def _message(self, result: bytes) -> bytes:
+        return self._head + result + b"}}"
+
+    def _size(self, result: bytes) -> int:
+        return len(self._head) + len(result) + 2
 
     def end(self) -> None:
         """End it from the server's side."""
@@ -112,6 +122,7 @@ class Subscription:
     def ended(self) -> None:
         """It is over, whoever ended it: see to what feeds it."""
         self._ended = True
+        self._take_held()
         if self.cancel is not None:
             self.cancel()
 
@@ -125,6 +136,7 @@ class SubscriptionSet:
         self._limits = limits
         self._open: dict[str, Subscription] = {}
         self._watched_keys = 0
+        self._held_bytes = 0
         self._closed = False
 
     def open(self, topic: Topic) -> Subscription:
@@ -144,6 +156,18 @@ class SubscriptionSet:
             raise too_many("storage keys watched on the connection", self._limits.max_watched_keys)
         subscription.keys = wanted
         self._watched_keys += len(wanted)
+
+    def hold(self, size: int) -> bool:
+        """Whether so many bytes more may wait for an answer to be out; a client of too many is dropped."""
+        if self._held_bytes and self._held_bytes + size > self._limits.max_queued_bytes:
+            self.outbox.drop(TRY_AGAIN_LATER, "too many notifications before the answer that names them")
+            return False
+        self._held_bytes += size
+        return True
+
+    def let_go(self, size: int) -> None:
+        """So many bytes wait no longer."""
+        self._held_bytes -= size
 
     def find(self, identifier: str, topic: Topic) -> Subscription | None:
         """The subscription of this id and topic."""
@@ -326,8 +350,13 @@ class Hub:
         for key in event.changed_keys:
             for identifier, subscription in self._by_key.get(key, {}).items():
                 touched.setdefault(identifier, (subscription, []))[1].append(key)
+        texts: dict[tuple[bytes, ...], bytes] = {}
         for subscription, keys in touched.values():
-            subscription.push(self._changes(event.block, keys))
+            wanted = tuple(keys)
+            text = texts.get(wanted)
+            if text is None:
+                text = texts[wanted] = self._changes(event.block, keys)
+            subscription.push(text)
 
     def _push(self, topic: Topic, result: Callable[[], object]) -> None:
         """Push the same result to all of a topic, written as JSON once."""

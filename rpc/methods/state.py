@@ -1,12 +1,13 @@
 """state_*: keys and values of the state at a block, proofs of them, and the runtime."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import wraps
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
 
 from rpc.dispatch import Call, Method
 from rpc.errors import invalid_params, too_many, unknown_block
-from rpc.parameters import BYTES, HASH, KEYS, MAX_PAGE, SUBSCRIPTION, TEXT, Param, count, optional
+from rpc.parameters import BYTES, HASH, KEYS, MAX_PAGE, PREFIX, SUBSCRIPTION, TEXT, Param, count, optional
 from rpc.service import JsonObject
 from rpc.subscriptions import Topic, storage_changes
 from runtime.primitives import BlockNumber, Hash, blake2b_256
@@ -14,6 +15,24 @@ from runtime.primitives import BlockNumber, Hash, blake2b_256
 # Bounds of the unpaged queries, which only the operator may make.
 MAX_LISTED: Final = 10_000
 MAX_QUERIED_BLOCKS: Final = 1_000
+
+
+T = TypeVar("T")
+
+
+def _of_a_state(read: Callable[..., T]) -> Callable[..., T | Awaitable[T]]:
+    """Read the head's state at once, and an old one in a worker thread: it takes a look at all that changed since.
+
+    The last argument is the block.
+    """
+
+    @wraps(read)
+    def ask(call: Call, *arguments: object) -> T | Awaitable[T]:
+        if arguments[-1] is None or arguments[-1] == call.service.best().hash:
+            return read(call, *arguments)
+        return call.slowly(read, call, *arguments)
+
+    return ask
 
 
 def runtime_version(call: Call, at: Hash | None) -> JsonObject:
@@ -26,23 +45,27 @@ def get_metadata(call: Call, at: Hash | None) -> bytes:
     return call.service.metadata(at)
 
 
+@_of_a_state
 def get_storage(call: Call, key: bytes, at: Hash | None) -> bytes | None:
     """The value of a storage key."""
     return call.service.state_at(at).get(key)
 
 
+@_of_a_state
 def get_storage_hash(call: Call, key: bytes, at: Hash | None) -> Hash | None:
     """The blake2b-256 hash of a key's value."""
     value = call.service.state_at(at).get(key)
     return None if value is None else blake2b_256(value)
 
 
+@_of_a_state
 def get_storage_size(call: Call, key: bytes, at: Hash | None) -> int | None:
     """The number of bytes of a key's value."""
     value = call.service.state_at(at).get(key)
     return None if value is None else len(value)
 
 
+@_of_a_state
 def get_keys_paged(call: Call, prefix: bytes, limit: int, after: bytes | None, at: Hash | None) -> list[bytes]:
     """Keys in ascending order that start with a prefix and come after a key."""
     items = call.service.state_at(at).items(prefix, after)
@@ -62,23 +85,27 @@ def get_pairs(call: Call, prefix: bytes, at: Hash | None) -> list[tuple[bytes, b
     return pairs
 
 
+@_of_a_state
 def query_storage_at(call: Call, keys: list[bytes], at: Hash | None) -> list[JsonObject]:
     """The values of several keys at one block."""
     block = call.service.best().hash if at is None else at
+    return [storage_changes(block, _values(call, keys, block))]
+
+
+def _values(call: Call, keys: Sequence[bytes], block: Hash) -> dict[bytes, bytes | None]:
     state = call.service.state_at(block)
-    return [storage_changes(block, {key: state.get(key) for key in keys})]
+    return {key: state.get(key) for key in keys}
 
 
 def query_storage(call: Call, keys: list[bytes], first: Hash, last: Hash | None) -> list[JsonObject]:
     """The values of several keys at a block, and then at each later one that changed some of them."""
     path = _path(call, first, call.service.best().hash if last is None else last)
-    result: list[JsonObject] = query_storage_at(call, keys, first)
+    result: list[JsonObject] = [storage_changes(first, _values(call, keys, first))]
     wanted = frozenset(keys)
     for block in path[1:]:
         touched = [key for key in call.service.changed_keys(block) if key in wanted]
         if touched:
-            state = call.service.state_at(block)
-            result.append(storage_changes(block, {key: state.get(key) for key in touched}))
+            result.append(storage_changes(block, _values(call, touched, block)))
     return result
 
 
@@ -141,14 +168,19 @@ _ID: Final = (Param("subscription", SUBSCRIPTION),)
 
 METHODS: Final = (
     Method("state_getRuntimeVersion", runtime_version, (_AT,), aliases=("chain_getRuntimeVersion",)),
-    Method("state_getMetadata", get_metadata, (_AT,), slow=True),
+    Method("state_getMetadata", get_metadata, (_AT,)),
     Method("state_getStorage", get_storage, _KEY, aliases=("state_getStorageAt",)),
     Method("state_getStorageHash", get_storage_hash, _KEY, aliases=("state_getStorageHashAt",)),
     Method("state_getStorageSize", get_storage_size, _KEY, aliases=("state_getStorageSizeAt",)),
     Method(
         "state_getKeysPaged",
         get_keys_paged,
-        (Param("key", BYTES), Param("count", count(MAX_PAGE, "keys")), optional("startKey", BYTES), _AT),
+        (
+            Param("key", PREFIX),
+            Param("count", count(MAX_PAGE, "keys")),
+            optional("startKey", BYTES),
+            _AT,
+        ),
         aliases=("state_getKeysPagedAt",),
     ),
     Method("state_getKeys", get_keys, _KEY, unsafe=True, slow=True),

@@ -26,6 +26,7 @@ from rpc.service import (
     AUTHORITY,
     FULL,
     BlockFinalized,
+    BlockImported,
     Health,
     NodeEvent,
     NodeInfo,
@@ -34,7 +35,7 @@ from rpc.service import (
     TransactionStatus,
 )
 from runtime.extrinsic import Extrinsic, extrinsic_hash
-from runtime.primitives import ZERO_HASH, BlockNumber, to_hex
+from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef, to_hex
 from runtime.trie import StateVersion
 from runtime.trie.proof import verify_proof
 from tests.support.node_chain import NodeChain, small_spec
@@ -211,6 +212,25 @@ def test_unknown_and_pruned_blocks_are_told_apart(forgetful: Running) -> None:
             "message": f"the state of block {to_hex(old)} is not kept any more",
             "data": {"reason": "StatePruned", "block": to_hex(old)},
         }
+
+
+def test_an_old_state_is_found_out_once_a_block(running: Running) -> None:
+    service, node = running.service, running.node
+    first, second = node.block(), node.block()
+    kept = service.state_at(first)
+    assert service.state_at(first) is kept
+    header = service.header(second)
+    assert header is not None
+    service.notify(BlockImported(BlockRef(header.number, second), header, is_best=True, changed_keys=()))
+    assert service.state_at(first) is not kept
+    assert NUMBER.get(service.state_at(first)) == NUMBER.get(kept) == 1
+
+
+def test_what_is_the_same_for_all_blocks_is_not_told_of_unknown_ones(running: Running) -> None:
+    for question in (running.service.runtime_version, running.service.metadata):
+        assert question(running.node.chain.snapshot.best.hash) == question(None)
+        with pytest.raises(RpcError, match=f"^block {to_hex(ZERO_HASH)} is unknown$"):
+            question(ZERO_HASH)
 
 
 def test_runtime_version_calls_and_dry_runs(running: Running) -> None:

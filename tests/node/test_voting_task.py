@@ -25,6 +25,8 @@ class Alice:
         """Begin, or begin again with what is on disk."""
         self.node.open()
         self.voting = Voting(self.node.chain, PAIRS["Alice"], self.clock)
+        assert self.voting._voter is not None
+        self.voting._voter.listen_since(Slot(GENESIS_SLOT + self.now))
 
     def clock(self) -> int:
         return slot_start(Slot(GENESIS_SLOT + self.now), self.node.spec.slot_duration)

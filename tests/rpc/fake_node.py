@@ -101,7 +101,9 @@ class FakeNode:
         self.submit_begun = threading.Event()
         self.prepared = True
         self.batch_threads: list[str] = []
+        self.state_threads: list[str] = []
         self.slow_gate: threading.Event | None = None
+        self.slow_calls: list[bytes] = []
         self.slow_begun = threading.Semaphore(0)
         self.grow({b"\x01": b"one", b"\x01\x02": b"twelve", b"\x02": b"a value that is longer than a hash is, by far"})
 
@@ -216,6 +218,7 @@ class FakeNode:
         return block, self.states[block]
 
     def state_at(self, at: Hash | None) -> StateReader:
+        self.state_threads.append(threading.current_thread().name.partition("_")[0])
         return DictState(self._state(at)[1])
 
     def changed_keys(self, block: Hash) -> Sequence[bytes]:
@@ -238,6 +241,7 @@ class FakeNode:
         return b"meta\x0e"
 
     def runtime_call(self, name: str, data: bytes, at: Hash | None) -> bytes:
+        self.slow_calls.append(data)
         self.slow_begun.release()
         if self.slow_gate is not None:
             self.slow_gate.wait(30)

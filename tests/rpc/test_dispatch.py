@@ -5,13 +5,15 @@ import gc
 import logging
 import threading
 import weakref
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.sync.client import ClientConnection, connect
 
 from rpc.app import create_app
 from rpc.dispatch import Call, Dispatcher, Method
@@ -315,7 +317,7 @@ def test_call_that_the_node_never_answers_has_a_deadline(start: Start) -> None:
 def test_slow_calls_wait_in_a_bounded_line(start: Start) -> None:
     node = FakeNode()
     node.slow_gate = threading.Event()
-    served = start(node, RpcLimits(max_waiting_slow_calls=3))
+    served = start(node, RpcLimits(max_waiting_slow_calls=1))
     slow = {"jsonrpc": "2.0", "id": 1, "method": "state_call", "params": ["Core_version", "0x"]}
     replies: list[Any] = []
     callers = [threading.Thread(target=lambda: replies.append(served.post(slow).json)) for _ in range(4)]
@@ -329,10 +331,60 @@ def test_slow_calls_wait_in_a_bounded_line(start: Start) -> None:
     node.slow_gate.set()
     for caller in callers:
         caller.join(30)
-    message = "too many slow calls under way: at most 3"
-    assert replies[0] == refusal(8004, message, data={"reason": "TooMany", "limit": 3})
+    message = "too many slow calls under way: at most 1"
+    assert replies[0] == refusal(8004, message, data={"reason": "TooMany", "limit": 1})
     assert replies[1:] == [answer("0x1c")] * 3
     assert exchange(served, [slow] * 10) == [answer("0x1c")] * 10, "one after the other, and the line is free again"
+
+
+def _slow(identifier: int, data: str) -> dict[str, object]:
+    return {"jsonrpc": "2.0", "id": identifier, "method": "state_call", "params": ["Core_version", data]}
+
+
+@contextmanager
+def _two_in_line(served: Served, greedy: int) -> Iterator[tuple[ClientConnection, ClientConnection]]:
+    """One client who has asked for so many slow things, and one for a single one, while the workers are busy."""
+    gate = served.node.slow_gate = threading.Event()
+    with connect(served.url, proxy=None) as first, connect(served.url, proxy=None) as second:
+        for identifier in range(greedy):
+            first.send(orjson.dumps(_slow(identifier, "0x01")))
+        for _ in range(2):
+            assert served.node.slow_begun.acquire(timeout=30)
+        first.send(orjson.dumps({**CHAIN, "id": -1}))
+        assert orjson.loads(first.recv(30)) == answer("Test", -1)
+        second.send(orjson.dumps(_slow(0, "0x02")))
+        second.send(orjson.dumps({**CHAIN, "id": -1}))
+        assert orjson.loads(second.recv(30)) == answer("Test", -1)
+        yield first, second
+        gate.set()
+
+
+def test_slow_calls_of_all_clients_take_turns(start: Start) -> None:
+    served = start()
+    with _two_in_line(served, greedy=20) as (_, second):
+        assert served.node.slow_gate is not None
+        served.node.slow_gate.set()
+        assert orjson.loads(second.recv(30)) == answer("0x1c02", 0)
+        assert served.node.slow_calls.index(b"\x02") <= 3, "two were under way, and one of the first may go before"
+
+
+def test_who_has_the_most_slow_calls_makes_room(start: Start) -> None:
+    served = start(limits=RpcLimits(max_waiting_slow_calls=4))
+    message = "too many slow calls under way: at most 4"
+    with _two_in_line(served, greedy=6) as (first, second):
+        assert orjson.loads(first.recv(30)) == refusal(8004, message, 5, {"reason": "TooMany", "limit": 4})
+        assert served.node.slow_gate is not None
+        served.node.slow_gate.set()
+        assert orjson.loads(second.recv(30)) == answer("0x1c02", 0)
+        assert sorted(orjson.loads(first.recv(30))["id"] for _ in range(5)) == [0, 1, 2, 3, 4]
+
+
+def test_slow_calls_of_one_client_are_bounded(start: Start) -> None:
+    served = start(limits=RpcLimits(max_slow_calls_each=3))
+    message = "too many slow calls of one client: at most 3"
+    with _two_in_line(served, greedy=5) as (first, _):
+        first.send(orjson.dumps(_slow(9, "0x01")))
+        assert orjson.loads(first.recv(30)) == refusal(8004, message, 9, {"reason": "TooMany", "limit": 3})
 
 
 def _echo(call: Call, text: str, flag: bool | None) -> object:

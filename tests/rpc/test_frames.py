@@ -2,6 +2,7 @@
 
 import socket
 import struct
+from contextlib import ExitStack
 from typing import Final
 
 import pytest
@@ -112,3 +113,26 @@ def test_many_messages_of_one_portion_are_all_answered(served: Served) -> None:
         assert [receive(connection) for _ in range(5_000)] == [(TEXT, ANSWER)] * 5_000
         connection.sendall(frame(CLOSE, b"\x03\xe8"))
         assert receive(connection) == (CLOSE, b"\x03\xe8")
+
+
+@pytest.mark.full
+def test_messages_that_do_not_end_are_cut_off(start: Start) -> None:
+    served = start(limits=RpcLimits(request_timeout=1.0))
+    halves = (
+        frame(TEXT, b"[", last=False),
+        frame(TEXT, CALL)[:-1],
+        frame(TEXT, CALL)[:1],
+        frame(TEXT, CALL)[:6],
+        frame(TEXT, CALL) + frame(TEXT, CALL)[:3],
+        frame(PING, b"still there?")[:-1],
+    )
+    with ExitStack() as stack:
+        connections = [stack.enter_context(open_raw(served)) for _ in halves]
+        idle = stack.enter_context(open_raw(served))
+        for connection, half in zip(connections, halves, strict=True):
+            connection.sendall(half)
+        for connection in connections:
+            with pytest.raises((EOFError, ConnectionResetError)):
+                close_code(connection)
+        idle.sendall(frame(TEXT, CALL))
+        assert receive(idle) == (TEXT, ANSWER)

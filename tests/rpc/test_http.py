@@ -1,11 +1,15 @@
 """JSON-RPC by POST: sizes, web pages of other origins, and clients that waste the server's time."""
 
 import socket
+import threading
+import time
 from contextlib import ExitStack
 
 import orjson
 import pytest
+from websockets.sync.client import connect
 
+from rpc.guards import MOST_PIPELINED
 from rpc.limits import RpcLimits
 from tests.rpc.conftest import Start
 from tests.rpc.fake_node import FakeNode
@@ -229,3 +233,89 @@ def test_other_methods_are_not_allowed(served: Served, method: str, status: int)
 
 def test_post_elsewhere_is_not_found(served: Served) -> None:
     assert served.request("POST", "/rpc", b"{}").status == 404
+
+
+def test_requests_that_wait_for_others_are_bounded(start: Start) -> None:
+    node = FakeNode()
+    node.slow_gate = threading.Event()
+    served = start(node)
+    body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": "state_call", "params": ["Core_version", "0x"]})
+    slow = HEAD + b"content-length: %d\r\n\r\n%s" % (len(body), body)
+    with served.raw() as connection:
+        connection.sendall(slow + b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n" * (MOST_PIPELINED + 1))
+        assert read_all(connection).startswith(b"HTTP/1.1 400 "), "while the first one is not answered yet"
+    node.slow_gate.set()
+
+
+@pytest.mark.full
+def test_a_request_on_an_idle_connection_has_its_whole_time(start: Start) -> None:
+    served = start(limits=RpcLimits(request_timeout=3.0))
+    body = orjson.dumps(CHAIN)
+    request = HEAD + b"content-length: %d\r\n\r\n%s" % (len(body), body)
+    with served.raw() as connection, served.raw() as clock:
+        connection.sendall(request)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        # Closed after three seconds and a bit: the clock for the moments at which the other one speaks.
+        clock.settimeout(2.0)
+        with pytest.raises(TimeoutError):
+            clock.recv(1)
+        connection.sendall(request[:-1])
+        clock.settimeout(PATIENCE)
+        assert clock.recv(1) == b""
+        connection.sendall(request[-1:])
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_one_address_has_a_share_of_the_connections(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rpc.guards.client_key", lambda host: host)
+    served = start(limits=RpcLimits(max_connections=11))
+    text = b"too many connections of one address: at most 2\n"
+    with ExitStack() as stack:
+        one, two = (stack.enter_context(connect(served.url, proxy=None)) for _ in range(2))
+        with served.raw() as third:
+            answer = read_all(third)
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert answer.endswith(text)
+        one.send(orjson.dumps(CHAIN))
+        assert orjson.loads(one.recv(PATIENCE))["result"] == "Test"
+        two.close()
+        # The server knows of it a moment later.
+        deadline = time.monotonic() + PATIENCE
+        while not _is_served(served):
+            assert time.monotonic() < deadline
+
+
+def _is_served(served: Served) -> bool:
+    with served.raw() as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        return read_all(connection).startswith(b"HTTP/1.1 200 ")
+
+
+def test_this_machine_has_no_share(start: Start) -> None:
+    served = start(limits=RpcLimits(max_connections=3))
+    with ExitStack() as stack:
+        connections = [stack.enter_context(connect(served.url, proxy=None)) for _ in range(3)]
+        connections[2].send(orjson.dumps(CHAIN))
+        assert orjson.loads(connections[2].recv(PATIENCE))["result"] == "Test"
+
+
+@pytest.mark.parametrize("path", ["/", "/ready", "/health", "/openrpc.json"])
+def test_pages_are_not_for_a_name_that_points_here(served: Served, path: str) -> None:
+    """A web page's owner can point its name at this machine, and then read what is there as its own."""
+    for host in (
+        "localhost",
+        f"localhost:{served.port}",
+        f"127.0.0.1:{served.port}",
+        f"[::1]:{served.port}",
+        "10.0.0.1",
+    ):
+        assert served.request("GET", path, headers={"Host": host}).status == 200
+    for host in ("example.com", "localhost.example.com:9944", "127.0.0.1.example.com"):
+        reply = served.request("GET", path, headers={"Host": host})
+        assert (reply.status, reply.body) == (403, f"this node is not called {host}\n".encode())
+
+
+def test_pages_are_for_the_names_of_allowed_origins(start: Start) -> None:
+    served = start(limits=RpcLimits(allowed_origins=("https://node.example.com",)))
+    assert served.request("GET", "/health", headers={"Host": "node.example.com"}).status == 200
+    assert served.request("GET", "/health", headers={"Host": "example.com"}).status == 403

@@ -521,3 +521,29 @@ def test_long_batches_and_those_that_need_work_first_do_not_run_in_the_loop(
     assert node.batch_threads == [thread]
     served.result("mf_predictBatch", [[to_hex(ALICE), 0]], to_hex(node.best().hash))
     assert node.batch_threads[1:] == ["rpc-slow"]
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("state_getStorage", ["0x01"]),
+        ("state_getStorageHash", ["0x01"]),
+        ("state_getStorageSize", ["0x01"]),
+        ("state_getKeysPaged", ["0x01", 2, None]),
+        ("state_queryStorageAt", [["0x01"]]),
+    ],
+)
+def test_old_states_are_read_in_a_worker_thread(start: Start, method: str, params: list[object]) -> None:
+    """What an old state was takes a look at all that has changed since, for which others need not wait."""
+    node = FakeNode()
+    node.grow({b"\x03": b"three"})
+    served = start(node)
+    old, head = (to_hex(block) for block in node.chain)
+    assert served.result(method, *params, head) == served.result(method, *params)
+    assert node.state_threads == ["rpc", "rpc"]
+    served.result(method, *params, old)
+    assert node.state_threads[2:] == ["rpc-slow"]
+
+
+def test_keys_of_any_prefix(served: Served) -> None:
+    assert served.result("state_getKeysPaged", None, 2) == served.result("state_getKeysPaged", "0x", 2)

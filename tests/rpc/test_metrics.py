@@ -22,10 +22,10 @@ def port() -> Iterator[int]:
     assert server.stop(PATIENCE)
 
 
-def ask(port: int, method: str, path: str) -> tuple[int, str | None, bytes]:
+def ask(port: int, method: str, path: str, **headers: str) -> tuple[int, str | None, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
-        connection.request(method, path)
+        connection.request(method, path, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.getheader("content-type"), answer.read()
     finally:
@@ -42,6 +42,16 @@ def test_the_page(port: int) -> None:
 )
 def test_there_is_nothing_else(port: int, method: str, path: str, status: int) -> None:
     assert ask(port, method, path)[0] == status
+
+
+def test_a_name_that_points_here_is_refused(port: int) -> None:
+    text = "text/plain; charset=utf-8"
+    assert ask(port, "GET", "/metrics", Host="example.com:9615") == (
+        403,
+        text,
+        b"this node is not called example.com:9615\n",
+    )
+    assert ask(port, "GET", "/metrics", Host="localhost:9615") == (200, MEDIA_TYPE, PAGE)
 
 
 def test_no_calls_are_taken(port: int) -> None:

@@ -380,14 +380,18 @@ def test_closing_the_connection_ends_what_was_watched(served: Served, node: Fake
     assert served.result("system_chain") == "Test"
 
 
-def test_watch_that_begins_when_its_client_is_gone_ends_at_once(served: Served, node: FakeNode) -> None:
+def test_watch_whose_client_leaves_before_it_begins_is_given_up(served: Served, node: FakeNode) -> None:
     node.submit_gate = threading.Event()
     with plain(served) as connection:
         send(connection, "author_submitAndWatchExtrinsic", to_hex(EXTRINSIC))
         assert node.submit_begun.wait(PATIENCE)
+    deadline = time.monotonic() + PATIENCE
+    while served.server._server.server_state.tasks:
+        assert time.monotonic() < deadline
+        assert served.result("system_chain") == "Test"
     node.submit_gate.set()
-    assert node.cancelled_one.wait(PATIENCE)
-    assert node.cancelled == [EXTRINSIC]
+    assert served.result("system_chain") == "Test"
+    assert node.watched == {}
 
 
 def test_event_that_cannot_be_told_harms_no_other(
@@ -573,3 +577,37 @@ def _masked(payload: bytes) -> bytes:
     assert 126 <= len(payload) < 65_536 or len(payload) < 126
     size = bytes((0x80 | len(payload),)) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2)
     return b"\x81" + size + bytes(4) + payload
+
+
+def test_what_happens_during_a_batch_is_held_within_bounds(start: Start, node: FakeNode) -> None:
+    """Each subscription of the batch would be told of the change, and none has been named yet."""
+    key = b"\x03"
+    node.slow_gate = threading.Event()
+    served = start(node, RpcLimits(max_queued_bytes=100_000))
+    subscribe = {"jsonrpc": "2.0", "id": 1, "method": "state_subscribeStorage", "params": [[to_hex(key)]]}
+    wait = {"jsonrpc": "2.0", "id": 2, "method": "state_call", "params": ["Core_version", "0x"]}
+    with plain(served) as connection:
+        connection.send(orjson.dumps([*[subscribe] * 50, wait]))
+        assert node.slow_begun.acquire(timeout=PATIENCE)
+        node.grow({key: bytes(2_000)})
+        with pytest.raises(ConnectionClosedError) as caught:
+            connection.recv(PATIENCE)
+        assert caught.value.rcvd is not None
+        assert caught.value.rcvd.code == 1013
+        assert caught.value.rcvd.reason == "too many notifications before the answer that names them"
+    node.slow_gate.set()
+
+
+def test_a_change_is_written_once_for_all_who_watch_the_same(served: Served, node: FakeNode) -> None:
+    key = b"\x03"
+    with plain(served) as connection:
+        for _ in range(20):
+            send(connection, "state_subscribeStorage", [to_hex(key)])
+        found = [receive(connection) for _ in range(40)]
+        before = len(node.state_threads)
+        node.grow({key: b"\x01"})
+        told = [receive(connection)["params"] for _ in range(20)]
+        assert len({entry["subscription"] for entry in told}) == 20
+        assert [entry["result"]["changes"] for entry in told] == [[["0x03", "0x01"]]] * 20
+        assert len(node.state_threads) == before + 1
+        assert len(found) == 40

@@ -216,10 +216,11 @@ def test_bytes_under_way_are_bounded_and_the_rest_wait(start: Start) -> None:
         assert sorted(answers(connection, 3)) == [1, 2, 3]
 
 
-def test_what_is_under_way_ends_with_its_connection(start: Start) -> None:
+@pytest.mark.parametrize("most", [32, 1])
+def test_what_is_under_way_ends_with_its_connection(start: Start, most: int) -> None:
     node = FakeNode()
     node.slow_gate = threading.Event()
-    served = start(node)
+    served = start(node, RpcLimits(max_concurrent_calls=most))
     batch = [orjson.loads(request(1, "state_call", "Core_version", "0x"))] * 3
     submission = orjson.loads(request(2, "author_submitExtrinsic", to_hex(EXTRINSIC)))
     with open_socket(served) as connection:
