@@ -120,9 +120,12 @@ def test_one_vote_is_passed_on_once_in_four_slots_whatever_it_comes_in() -> None
     async def passed_on() -> int:
         return [await gossip.votes.on_gossip(payload, PEER) for payload in payloads].count(Verdict.ACCEPT)
 
-    for _ in range(3):
-        assert trio.run(passed_on) == 1
-        gossip.slot = Slot(gossip.slot + 4)
+    async def main() -> None:
+        for _ in range(3):
+            assert await passed_on() == 1
+            gossip.slot = Slot(gossip.slot + 4)
+
+    trio.run(main)
 
 
 def test_so_many_messages_without_news_are_passed_on() -> None:
