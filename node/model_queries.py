@@ -245,6 +245,7 @@ def model_summary(spec: ChainSpec, ref: BlockRef, model: ReadModel) -> JsonObjec
         "canonical": record.is_canonical,
         "epoch": record.active,
         "ratingsSinceEpoch": record.drift,
+        "pendingEpoch": {"epoch": record.generation, "due": record.due} if record.is_pending else None,
         "digest": to_hex(record.digest) if record.is_canonical else None,
         "hyperparameters": {
             "userMean": from_fixed(learned.user_mean).tolist(),

@@ -138,12 +138,11 @@ def _charge_for_list(
     context.charge(times * (config.scaled(length * _LEARNING_WEIGHT) + old * _COMPARING_WEIGHT))
 
 
-def heaviest_call(config: Config) -> int:
-    """Return a bound on what one call weighs: a batch in the longest list, which no epoch knows, as one comes in force.
+def heaviest_call(config: Config, most: int) -> int:
+    """Return a bound on what a call weighs: a batch in a list of `most` that no epoch knows, where one begins.
 
     A list remembers old values for two epochs at most.
     """
-    most = config.max_ratings_per_user
     batch = config.scaled(_RATING_WEIGHT + _FURTHER_RATING_WEIGHT * (MAX_BATCH - 1))
     learning = 4 * (config.scaled(most * _LEARNING_WEIGHT) + 2 * most * _COMPARING_WEIGHT)
     return batch + learning + 3 * most * (_COPYING_WEIGHT + MAX_BATCH * _SEARCHING_WEIGHT)

@@ -274,6 +274,7 @@ def test_the_model_as_a_whole(node: NodeChain, queries: ModelQueries) -> None:
         "canonical": False,
         "epoch": 1,
         "ratingsSinceEpoch": 1,
+        "pendingEpoch": None,
         "digest": to_hex(model.digest()),
         "hyperparameters": {
             "userMean": (learned.user_mean / Q20).tolist(),
@@ -285,6 +286,19 @@ def test_the_model_as_a_whole(node: NodeChain, queries: ModelQueries) -> None:
         "block": head_json(node),
     }
     assert answer["hyperparameters"]["userCovariance"][0][1] == answer["hyperparameters"]["userCovariance"][1][0]
+
+
+def test_a_pending_epoch_is_told_and_what_changed_since_its_freeze() -> None:
+    node = NodeChain()
+    queries = ModelQueries(node.chain)
+    node.block(("Alice", submit_ratings([(item, 5) for item in range(6)])))
+    node.block(("Bob", submit_ratings([(0, 1), (1, 1)])))
+    answer = plain(queries.model(None))
+    assert answer["pendingEpoch"] == {"epoch": 1, "due": 3}
+    assert (answer["epoch"], answer["ratingsSinceEpoch"], answer["canonical"]) == (0, 2, False)
+    node.block()
+    answer = plain(queries.model(None))
+    assert (answer["epoch"], answer["ratingsSinceEpoch"], answer["pendingEpoch"]) == (1, 2, None)
 
 
 def test_labels_of_ratings_are_told() -> None:
