@@ -342,7 +342,7 @@ def _in_a_frame(connection: ServerProtocol) -> bool:
     innermost: Any = connection.parser
     while innermost.gi_yieldfrom is not None:
         innermost = innermost.gi_yieldfrom
-    return innermost.__name__ == "read_exact"
+    return bool(innermost.__name__ == "read_exact")
 
 
 class GuardedServer(uvicorn.Server):
