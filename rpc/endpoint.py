@@ -64,7 +64,7 @@ class Endpoint:
             return await _respond(send, 413, fault, [*cors, _JSON, _CLOSE])
         call = Call(self._server, self._server.service, self._client(scope), line=_line(scope))
         outcome = self._dispatcher.dispatch(body, call)
-        answer = outcome if isinstance(outcome, bytes | None) else await outcome
+        answer = outcome if isinstance(outcome, bytes | None) else await _while_connected(outcome, receive)
         if answer is None:
             return await _respond(send, 204, b"", cors)
         await _respond(send, 200, answer, [_JSON, *cors])
@@ -279,6 +279,23 @@ async def _read(receive: Receive, limit: int) -> bytes | None:
             return None
         if not message.get("more_body", False):
             return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _while_connected(outcome: Awaitable[Answer], receive: Receive) -> Answer:
+    """Await an answer, or give it up when its client is gone: then there is none, and nobody to send it to."""
+    answering = asyncio.ensure_future(outcome)
+    leaving = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+        return answering.result() if answering.done() else None
+    finally:
+        leaving.cancel()
+        answering.cancel()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def refuse_foreign_name(origins: Origins, scope: Scope, send: Send) -> bool:

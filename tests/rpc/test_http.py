@@ -11,8 +11,9 @@ from websockets.sync.client import connect
 
 from rpc.guards import MOST_PIPELINED
 from rpc.limits import RpcLimits
+from runtime.primitives import to_hex
 from tests.rpc.conftest import Start
-from tests.rpc.fake_node import FakeNode
+from tests.rpc.fake_node import EXTRINSIC, FakeNode
 from tests.rpc.served import PATIENCE, Served
 
 CHAIN = {"jsonrpc": "2.0", "id": 1, "method": "system_chain"}
@@ -319,3 +320,24 @@ def test_pages_are_for_the_names_of_allowed_origins(start: Start) -> None:
     served = start(limits=RpcLimits(allowed_origins=("https://node.example.com",)))
     assert served.request("GET", "/health", headers={"Host": "node.example.com"}).status == 200
     assert served.request("GET", "/health", headers={"Host": "example.com"}).status == 403
+
+
+def test_what_is_under_way_ends_with_its_connection(start: Start) -> None:
+    node = FakeNode()
+    node.slow_gate = threading.Event()
+    served = start(node)
+    slow = {"jsonrpc": "2.0", "id": 1, "method": "state_call", "params": ["Core_version", "0x"]}
+    submission = {"jsonrpc": "2.0", "id": 2, "method": "author_submitExtrinsic", "params": [to_hex(EXTRINSIC)]}
+    body = orjson.dumps([slow, slow, slow, submission])
+    with served.raw() as connection:
+        connection.sendall(HEAD + b"content-length: %d\r\n\r\n%s" % (len(body), body))
+        assert node.slow_begun.acquire(timeout=PATIENCE)
+    # The server knows of the end when it has no request under way any more.
+    deadline = time.monotonic() + PATIENCE
+    while served.server._server.server_state.tasks:
+        assert time.monotonic() < deadline
+        assert served.result("system_chain") == "Test"
+    node.slow_gate.set()
+    assert served.result("state_call", "Core_version", "0x01") == "0x1c01"
+    assert node.pool == []
+    assert node.slow_calls == [b"", b"\x01"]
