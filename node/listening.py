@@ -6,15 +6,18 @@ from runtime.primitives import Slot
 
 
 class Listening:
-    """Counts from when the node is level with others and in touch with them.
+    """Counts from when the node is level with another one, and as long as it is in touch with any.
 
     A break begins the count anew, until it was long enough: from then on there is no later vote or block of our own
     that we could have missed, as the record on disk has them all.
     """
 
-    def __init__(self, enough: Callable[[], int], is_in_touch: Callable[[], bool]) -> None:
+    def __init__(
+        self, enough: Callable[[], int], is_level: Callable[[], bool], is_in_touch: Callable[[], bool]
+    ) -> None:
         """`enough`: the slots after which breaks are of no matter any more."""
         self._enough = enough
+        self._is_level = is_level
         self._is_in_touch = is_in_touch
         self._since: Slot | None = None
         self._is_done = False
@@ -26,7 +29,7 @@ class Listening:
         if not self._is_in_touch():
             self._since = None
         elif self._since is None:
-            self._since = now
+            self._since = now if self._is_level() else None
         else:
             self._is_done = now > self._since + self._enough()
         return self._since

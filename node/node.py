@@ -90,7 +90,7 @@ class Node:
         self._writer = ChainWriter(chain, executor, signatures, self._follower, self._on_block)
         self._intake = Intake(chain, pool, executor, signatures, self._has_ready)
         self._settled_at = float("inf")
-        self._listening = Listening(self._listening_slots, self._is_in_touch)
+        self._listening = Listening(self._listening_slots, self._is_level, self._is_in_touch)
         self._is_first = False
         self.peers: PeerHandler | None = None
         if network is not None:
@@ -202,7 +202,11 @@ class Node:
 
     def _is_in_touch(self) -> bool:
         """Tell whether others are heard: without that, nothing can be known of what our key does elsewhere."""
-        return self.peers is None or (self.peers.catch_up.has_settled and len(self.peers.peers) > 0)
+        return self.peers is None or len(self.peers.peers) > 0
+
+    def _is_level(self) -> bool:
+        """Tell whether we have what another node has, and all others have been asked."""
+        return self.peers is None or (self.peers.catch_up.has_settled and self.peers.catch_up.is_level)
 
     def _listening_slots(self) -> int:
         """Return how many slots of listening are enough for blocks and for votes."""

@@ -146,6 +146,14 @@ class CatchUp:
         """Whether a peer has told of blocks that we lack, and has not turned out to have none."""
         return self._ahead() is not None
 
+    @property
+    def is_level(self) -> bool:
+        """Whether we have all that some peer has told of."""
+        final = self._chain.snapshot.finalized.number
+        return any(
+            not self._lacks(state.best, final) and not self._lacks(state.latest, final) for _, state in self._peers
+        )
+
     def look(self) -> None:
         """Look at what the peers have said: one may be ahead."""
         self._bell.ring()

@@ -279,6 +279,7 @@ def no_protection_of_blocks(patch: pytest.MonkeyPatch) -> None:
 def listening_by_the_clock(patch: pytest.MonkeyPatch) -> None:
     """Time in which nobody is heard is taken for listening."""
     patch.setattr(Node, "_is_in_touch", lambda _node: True)
+    patch.setattr(Node, "_is_level", lambda _node: True)
 
 
 def longest_chain(patch: pytest.MonkeyPatch) -> None:

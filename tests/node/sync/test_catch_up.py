@@ -197,6 +197,28 @@ def test_a_slow_peer_is_kept_while_nobody_else_is_ahead() -> None:
     assert state.failures == 0
 
 
+def test_who_cannot_be_caught_up_with_is_no_peer_that_we_are_level_with() -> None:
+    us, they = ahead(6, known=3)
+
+    async def fail(_peer: PeerId, _kind: int, _payload: bytes, _deadline: float) -> bytes:
+        raise TimedOut("slow")
+
+    exchange = Exchange(us, fail)
+
+    async def main() -> None:
+        assert not exchange.catch_up.is_level, "there is nobody"
+        exchange.meet("honest", 6, they.head)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(exchange.catch_up.run)
+            await until(lambda: exchange.catch_up.has_settled, 30.0)
+            assert not exchange.catch_up.is_level
+            exchange.meet("as old as we", 3, us.head)
+            assert exchange.catch_up.is_level
+            nursery.cancel_scope.cancel()
+
+    in_virtual_time(main)
+
+
 @pytest.mark.parametrize("error", [TimedOut("slow"), PeerGone("gone")])
 def test_a_peer_that_fails_is_asked_more_rarely_each_time(error: Exception) -> None:
     us = RingNode()
