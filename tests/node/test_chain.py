@@ -88,8 +88,8 @@ def test_time_goes_forward_even_if_the_clock_does_not(node: NodeChain) -> None:
 
 def test_what_does_not_fit_is_left_for_later_with_all_that_follows_of_its_account() -> None:
     # Room for three transactions with ten ratings, the first ones of their accounts, and for learning from these.
-    singles = 2 * (90 * MICROSECOND + 2_502_000)
-    batch = (90 + 7 * 40) * MICROSECOND + 8 * (2_500_000 + 8 * 2_000)
+    singles = 2 * (90 * MICROSECOND + 5_007_000)
+    batch = (90 + 7 * 40) * MICROSECOND + 8 * (5_005_000 + 8 * 2_000)
     weight = 3 * (BASE_EXTRINSIC_WEIGHT + 100 * MICROSECOND) + singles + batch
     node = NodeChain(small_spec(limits=replace(LIMITS, weight=weight)))
     node.block(*((name, remark(b"")) for name in ("Alice", "Bob", "Charlie")))
@@ -129,7 +129,7 @@ def test_when_a_block_takes_no_more_new_accounts_it_looks_at_none() -> None:
 
 def test_a_full_block_looks_at_no_more_transactions() -> None:
     # The second rating of a list that the block has touched costs the copying of two entries only.
-    weight = 2 * (BASE_EXTRINSIC_WEIGHT + 90 * MICROSECOND + 2_502_000) + 100 * MICROSECOND
+    weight = 2 * (BASE_EXTRINSIC_WEIGHT + 90 * MICROSECOND) + 100 * MICROSECOND + 5_007_000 + 2 * 7_000
     node = NodeChain(small_spec(limits=replace(LIMITS, weight=weight)))
     node.block(("Alice", remark(b"")))
     (first, second, third) = node.transactions(*(("Alice", submit_rating(item, 1)) for item in range(3)))

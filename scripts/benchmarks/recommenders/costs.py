@@ -1,6 +1,7 @@
 """What blocks and epochs cost, how that grows, and whether calls pay for what they cause."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import median
 
 import numpy as np
@@ -132,18 +133,71 @@ def mixes(setting: Setting) -> list[dict[str, object]]:
     lines = []
     for name, calls in _mixes(random, lists).items():
         chain.block((), learn_ahead=False)
-        # A block takes less than a second: what else the machine does is measured right before and after it.
-        before = calibrate()
-        outcome = chain.block(calls)
-        after = calibrate()
-        taken = chain.taken[-1].cpu + len(calls) * (before.cpu_seconds + after.cpu_seconds) / 2
-        promised = chain.weights[-1] / 1e12 * (before.slowness + after.slowness) / 2
-        failed = [error for error in outcome.errors if error is not None]
-        assert not failed, f"{name}: {failed}"
-        on_reference = taken * 2 / (before.slowness + after.slowness)
-        line = {"mix": name, "calls": len(calls), "seconds": taken, "promised": promised, "ratio": taken / promised}
-        lines.append({**line, "secondsOnReference": on_reference})
-        setting.say(f"mix {name}: {on_reference * 1e3:.0f} ms on the reference, ratio {taken / promised:.2f}")
+        lines.append(_mix(setting, chain, name, calls))
+    return lines + _mixes_of_epochs(setting, random)
+
+
+def _mix(setting: Setting, chain: LocalChain, name: str, calls: Calls) -> dict[str, object]:
+    """Make a block of calls; tell what it took and what was charged."""
+    # A block takes less than a second: what else the machine does is measured right before and after it.
+    before = calibrate()
+    outcome = chain.block(calls)
+    after = calibrate()
+    taken = chain.taken[-1].cpu + len(calls) * (before.cpu_seconds + after.cpu_seconds) / 2
+    promised = chain.weights[-1] / 1e12 * (before.slowness + after.slowness) / 2
+    failed = [error for error in outcome.errors if error is not None]
+    assert not failed, f"{name}: {failed}"
+    on_reference = taken * 2 / (before.slowness + after.slowness)
+    line = {"mix": name, "calls": len(calls), "seconds": taken, "promised": promised, "ratio": taken / promised}
+    setting.say(f"mix {name}: {on_reference * 1e3:.0f} ms on the reference, ratio {taken / promised:.2f}")
+    return {**line, "secondsOnReference": on_reference}
+
+
+def _mixes_of_epochs(setting: Setting, random: np.random.Generator) -> list[dict[str, object]]:
+    """Blocks while an epoch is pending, and one that puts it in force, with lists that no epoch knows."""
+    spec = ours.spec(_ITEMS)
+    config = replace(
+        spec.matrix_factorization,
+        model=replace(spec.matrix_factorization.model, sweeps=1),
+        quiet_blocks=1,
+        inline_rebuild_limit=0,
+        ratings_per_delay_block=50_000,
+    )
+    chain = LocalChain(replace(spec, matrix_factorization=config))
+    old = _name("old", 0)
+    entries = np.empty(_HEAVY + 1, ENTRY)
+    entries["item"], entries["rating"] = random.permutation(_ITEMS)[: _HEAVY + 1], 1
+    chain.jump({old: entries})
+    batches = np.split(entries["item"], 128)
+
+    def changes(first: int, count: int, stars: int) -> Calls:
+        return [(old, rate([(item, stars) for item in batch.tolist()])) for batch in batches[first : first + count]]
+
+    chain.block(changes(0, 1, 2))
+    while not chain.view.record.is_pending:
+        chain.block(())
+    lines = [
+        _mix(
+            setting,
+            chain,
+            "an account changes 40 times 256 of 32,768 ratings while an epoch is pending",
+            changes(0, 40, 3),
+        ),
+        _mix(setting, chain, "40 times 256 more, where two epochs remember 10,000 old values", changes(40, 40, 3)),
+    ]
+    for number in range(2):
+        new = _name("new", number)
+        chain.block([(new, rate([(item, 3) for item in batch.tolist()])) for batch in batches])
+    lines.append(
+        _mix(
+            setting, chain, "a list of 32,768 that no epoch knows is touched", [(new, rate([(int(batches[0][0]), 4)]))]
+        )
+    )
+    while chain.head.number + 1 < chain.view.record.due:
+        chain.block(())
+    swap: Calls = [(_name("new", number), rate([(int(batches[0][0]), 5)])) for number in range(2)]
+    lines.append(_mix(setting, chain, "two such lists in the block that puts an epoch in force", swap))
+    assert chain.view.record.active == chain.view.record.generation
     return lines
 
 
