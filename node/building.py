@@ -1,6 +1,7 @@
 """How a block comes to be: its inherents, what the chain's consensus puts into it, then transactions as they fit."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from node.chain_news import Refusal
@@ -15,6 +16,8 @@ from runtime.interface.errors import InvalidReason, InvalidTransaction
 from runtime.interface.state import StateReader
 from runtime.primitives import AccountId, BlockRef
 
+# An author tries in vain for no longer than this share of a slot: what waits may be made to fit into no block's rest.
+_SLOTS_SHARE: Final = 8
 _NO_ROOM: Final = (InvalidReason.EXHAUSTS_RESOURCES, InvalidReason.TOO_LONG)
 
 
@@ -30,14 +33,19 @@ class BlockBuilder:
         view: DerivedView,
         template: Template,
         check: SignatureCheck = check_signature,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the parent's state and model; the block's time is the template's, or the first one that is allowed.
+
+        `clock` gives seconds; no block depends on it but by which transactions its author puts in.
 
         Raises:
             InvalidBlock: the template does not fit the parent.
         """
         self._runtime = runtime
         self._template = template
+        self._clock = clock
+        self._patience = spec.slot_duration / 1_000 / _SLOTS_SHARE
         self.execution: BlockExecution = runtime.open_block(state, parent, view, template.digest, check)
         earliest = NOW.get(state) + spec.minimum_period
         self.execution.apply_inherents({TIME_KEY: max(template.milliseconds, earliest)})
@@ -45,21 +53,25 @@ class BlockBuilder:
     def fill(self, transactions: Iterable[ValidTransaction]) -> tuple[Refusal, ...]:
         """Put in what belongs to the consensus, and as many transactions as fit, in their order.
 
-        Returns those that turned out to be unfit for any block, and why.
+        Ends early if too much time was lost to some that did not fit. Returns those that turned out to be unfit for any
+        block, and why.
         """
         for call in self._template.calls(self.execution.state):
             self._put_in(call)
         refused: list[Refusal] = []
         skipped: set[AccountId] = set()
         takes_new = True
+        lost = 0.0
         for transaction in transactions:
-            if self.execution.is_full:
+            if self.execution.is_full or lost > self._patience:
                 break
             if transaction.account in skipped or (transaction.nonce == 0 and not takes_new):
                 continue
+            began = self._clock()
             try:
                 self.execution.apply(transaction.prepared)
             except InvalidTransaction as error:
+                lost += self._clock() - began
                 skipped.add(transaction.account)
                 if error.reason is not InvalidReason.EXHAUSTS_RESOURCES:
                     refused.append((transaction, error))

@@ -59,7 +59,10 @@ class Chain:
     def __init__(
         self, spec: ChainSpec, runtime: Runtime, database: ChainDatabase, trusted: BlockRef | None = None
     ) -> None:
-        """Derive the model from the head's state; no other block is taken in the place of the trusted one."""
+        """Derive the model from the head's state.
+
+        No other block is taken in the place of the trusted one, and before that is on the best chain none is final.
+        """
         self.spec = spec
         self.trusted = trusted
         self.runtime = runtime
@@ -71,11 +74,13 @@ class Chain:
         self.consensus: Consensus = consensus_of(spec, genesis_hash)
         self._models = Models(self.config)
         self._forks = Forks()
+        self._tree = StoredTree(database)
         # Not the exceptions themselves, whose tracebacks would keep whole blocks alive.
         self._bad: OrderedDict[Hash, tuple[BlockFault, str]] = OrderedDict()
         self._learning = threading.Lock()
         head, state = database.head_state()
         self._publish(self._models.at(head.hash, state))
+        self._settle_trusted()
 
     @classmethod
     def open(
@@ -108,6 +113,11 @@ class Chain:
     def knows(self, block: Hash) -> bool:
         """Tell whether a block is stored, on the best chain or beside it."""
         return self.database.has(block)
+
+    @property
+    def has_trusted(self) -> bool:
+        """Tell whether the trusted block, if there is one, is on the best chain: before, it may be anybody's."""
+        return self.trusted is None or self._is_best(self.trusted.number, self.trusted.hash)
 
     def is_known_bad(self, block: Hash) -> bool:
         """Tell whether a block was found invalid, if that is remembered."""
@@ -282,15 +292,35 @@ class Chain:
 
     def _choose(self, arriving: SideBlock) -> BlockRef:
         """Return the head to follow, now that a block has been executed that is not stored yet."""
-        tree = StoredTree(self.database, arriving.executed.block.header)
-        return choose(self._facts, (*self._forks.facts, arriving.facts), tree).ref
+        tree = self._tree
+        tree.expect(arriving.executed.block.header)
+        heads = (self._facts, *self._forks.facts, arriving.facts)
+        trusted = self.trusted
+        if trusted is not None and not self.has_trusted:
+            # Whatever the others weigh, or have made final among themselves.
+            heads = tuple(head for head in heads if tree.descends(head.ref.hash, trusted)) or heads
+        return choose(heads[0], heads[1:], tree).ref
 
     def _newly_final(self, tip: Tip) -> BlockRef | None:
-        """Return the block that the state of a new head says is final, if that is a later one than now."""
-        found = FINALIZED.find(tip.state)
-        if found is None or found.number <= self.database.finalized().number:
+        """Return the block that is final by the state of a new head, or trusted, if that is a later one than now.
+
+        On the way to the trusted block nothing is: this may be the chain of somebody else, whoever votes on it.
+        """
+        trusted = self.trusted
+        if trusted is not None and not self.has_trusted and not self._tree.descends(tip.ref.hash, trusted):
             return None
-        return BlockRef(found.number, found.hash)
+        found = FINALIZED.find(tip.state)
+        final = BlockRef(BlockNumber(0), self.genesis) if found is None else BlockRef(found.number, found.hash)
+        if trusted is not None and final.number < trusted.number:
+            final = trusted
+        return final if final.number > self.database.finalized().number else None
+
+    def _settle_trusted(self) -> None:
+        """Note that the trusted block is final, if it came before anybody said that it can be trusted."""
+        trusted = self.trusted
+        if trusted is not None and self.has_trusted and self.database.finalized().number < trusted.number:
+            self.database.set_finalized(trusted.hash)
+            self._publish(self.snapshot.view)
 
     def _check_trusted(self, header: Header) -> None:
         """Check that a block does not stand in the place of the trusted one; raises InvalidBlock."""
@@ -318,7 +348,7 @@ class Chain:
         Raises:
             UnknownParent: it is not here.
             TooOld: its branch leaves the best chain where nothing can be taken back.
-            InvalidBlock: the number of the block does not follow its parent's.
+            InvalidBlock: the number of the block does not follow its parent's, or it is somebody else's turn.
         """
         side = self._forks.find(header.parent_hash)
         if side is not None:
@@ -336,6 +366,10 @@ class Chain:
         limit = BlockNumber(max(self.database.finalized().number, self.database.floor()))
         if fork.number < limit:
             raise TooOld(header, limit)
+        if not path and fork != self.snapshot.best:
+            # Before the trie and the model of that block are made, which may take seconds: anybody can seal a header.
+            _check_number(header, fork.number)
+            self.consensus.check(header, self.database.state_at(fork.hash))
         tip = self._best_tip(fork)
         for name in reversed(path):
             side = self._forks.find(name)
@@ -417,8 +451,7 @@ class Chain:
         if retracted:
             self._forks.note(self._facts)
         if finalized is not None:
-            tree, last = StoredTree(self.database), finalized
-            self._forks.prune(lambda block: not tree.descends(block.hash, last))
+            self._forks.prune(self._tree, finalized)
         for side in branch[:-1]:
             self._models.keep(side.tip.ref, side.tip.view)
         self._publish(tip.view)

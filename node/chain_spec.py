@@ -29,13 +29,14 @@ from node.spec_types import (
     read_block_name,
 )
 from pallets.construct import SPEC_VERSION, ChainConstants, construct_runtime
-from pallets.matrix_factorization.config import MAX_TITLE_BYTES, Config
+from pallets.matrix_factorization.calls import heaviest_call
+from pallets.matrix_factorization.config import MAX_BATCH, MAX_TITLE_BYTES, Config
 from pallets.matrix_factorization.fixed_point import RatingScale, RatingScaleError
 from pallets.matrix_factorization.parameters import ModelParameters, ParameterError
 from pallets.producers.config import RULE_LIMITS, RuleError, Rules
 from pallets.producers.config import Config as ProducersConfig
 from pallets.system.pallet import SS58_PREFIX
-from runtime.executive import Runtime
+from runtime.executive import BASE_EXTRINSIC_WEIGHT, Runtime
 from runtime.header import MAX_BODY_BYTES, DigestItem, DigestKind, Header
 from runtime.interface.weights import MILLISECOND, BlockLimits
 from runtime.keys import AddressError, parse_account
@@ -77,7 +78,6 @@ _MAX_ADDRESS: Final = 512
 _MAX_LABEL: Final = 32
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _SYMBOL: Final = re.compile(r"[A-Za-z0-9]{1,12}")
-# The largest call, a batch of 256 ratings, weighs 11 ms, and new accounts share half of a block.
 _LEAST_WEIGHT_MS: Final = 50
 # The same batch with its signature has 4.3 kB.
 _LEAST_LENGTH: Final = 8 << 10
@@ -204,7 +204,7 @@ def _spec(document: Section) -> ChainSpec:
         slot_duration=document.integer("slotDurationMs", MIN_SLOT_DURATION, MAX_SLOT_DURATION, 2_000),
         rating_labels=_labels(rating.section("labels"), scale),
         matrix_factorization=config,
-        limits=_limits(limits, sealing),
+        limits=_limits(limits, sealing, config),
         rules=_consensus(document.section("consensus")),
         upgrades=_upgrades(document),
         trusted=_trusted(document),
@@ -345,7 +345,7 @@ def _properties(section: Section) -> Properties:
     return Properties(ss58_format, decimals, symbol)
 
 
-def _limits(section: Section, sealing: Sealing) -> BlockLimits:
+def _limits(section: Section, sealing: Sealing, config: Config) -> BlockLimits:
     """What a block may have. A ring whose blocks cannot carry its votes would never make anything final."""
     length = section.integer("maxBlockLengthBytes", _LEAST_LENGTH, MAX_BLOCK_LENGTH, MAX_BLOCK_LENGTH)
     one = section.integer("maxExtrinsicLengthBytes", _LEAST_LENGTH, length, min(128 << 10, length))
@@ -358,6 +358,12 @@ def _limits(section: Section, sealing: Sealing) -> BlockLimits:
             section.fail("maxExtrinsicLengthBytes", _too_little(least.length, "the longest of them", one))
         if milliseconds < least.milliseconds:
             section.fail("maxBlockWeightMs", _too_little(least.milliseconds, "the heaviest of them", milliseconds))
+    # A long list that does not fit could neither be changed nor taken back. New accounts share half of a block.
+    heaviest = max(heaviest_call(config, config.max_ratings_per_user), 2 * heaviest_call(config, MAX_BATCH))
+    least_weight = -(-(BASE_EXTRINSIC_WEIGHT + heaviest) // MILLISECOND)
+    if milliseconds < least_weight:
+        which = f"a batch in a list of model.maxRatingsPerUser, {config.max_ratings_per_user}, must fit"
+        section.fail("maxBlockWeightMs", f"must be at least {least_weight}, as {which}, not {milliseconds}")
     return BlockLimits(
         weight=milliseconds * MILLISECOND,
         length=length,

@@ -1,6 +1,6 @@
 """The one way in which the chain of a node grows: block after block, each followed by what has to know of it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import trio
 
@@ -11,7 +11,7 @@ from node.executor import Executor
 from node.head_follower import HeadFollower, HeadNews
 from node.signatures import VerifiedSignatures, verify_block_signatures
 from runtime.executive import ValidTransaction
-from runtime.header import Block
+from runtime.header import Block, Header
 from runtime.primitives import BlockNumber, Hash
 
 
@@ -74,8 +74,8 @@ class ChainWriter:
         imported = self._chain.import_block(block, self._signatures, is_whole=is_whole)
         return imported, None if imported.head is None else self._follower.prepare(imported.head)
 
-    async def verify(self, block: Block) -> None:
-        """Check the signatures of a block ahead of its execution, which finds them remembered and judges the rest."""
+    async def verify(self, header: Header, extrinsics: Sequence[bytes]) -> None:
+        """Check signatures of a block ahead of its execution, which finds them remembered and judges the rest."""
         chain = self._chain
 
         def hash_at(number: BlockNumber) -> Hash | None:
@@ -83,8 +83,8 @@ class ChainWriter:
 
         await verify_block_signatures(
             self._executor,
-            block.extrinsics,
-            block.header.number,
+            extrinsics,
+            header.number,
             chain.runtime.version,
             hash_at,
             self._signatures,

@@ -236,11 +236,17 @@ def configure(options: Options, spec: ChainSpec, base_path: Path, stored_key: Ca
     if key is None and produces:
         key = stored_key(keystore_path(base_path, spec))
     network = _network_options(options)
+    trusted = spec.trusted if options.trusted is None else parse_trusted(options.trusted)
     if options.sync is SyncMode.FAST:
         if network is None:
             raise UsageError("--sync fast needs peers to fetch from: add --bootnodes")
         if spec.sealing is not Sealing.RING:
             raise UsageError("--sync fast is for chains with a ring: on others nobody votes for what is final")
+        if trusted is None:
+            raise UsageError(
+                "--sync fast needs a block to trust: name a recent final one with --trusted NUMBER:HASH, "
+                "which somebody you trust has told you of"
+            )
     return NodeConfig(
         spec=spec,
         name=_node_name(key_name or DEFAULT_NAME if options.name is None else options.name),
@@ -253,7 +259,7 @@ def configure(options: Options, spec: ChainSpec, base_path: Path, stored_key: Ca
         metrics=_metrics_options(options),
         network=network,
         sync=options.sync,
-        trusted=spec.trusted if options.trusted is None else parse_trusted(options.trusted),
+        trusted=trusted,
         state_pruning=parse_pruning(options.state_pruning),
         blocks_pruning=parse_blocks_pruning(options.blocks_pruning),
         block_time=(options.block_time or spec.slot_duration) / 1_000,

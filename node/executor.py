@@ -1,6 +1,7 @@
 """Where work runs that would hold up the node's main loop: threads in a node, at once and in place in a simulation."""
 
 from collections.abc import Callable
+from time import thread_time
 from typing import Any, Protocol, TypeVar
 
 import trio
@@ -21,6 +22,10 @@ class Executor(Protocol):
 
     async def for_peers(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run what a peer has asked for: whatever peers ask, it takes no thread from our own work."""
+        ...
+
+    def cpu_time(self) -> float:
+        """Return the seconds of processor that the current thread has had; always the same where time is virtual."""
         ...
 
 
@@ -45,6 +50,10 @@ class ThreadExecutor:
         """Run in the one thread for peers."""
         return await trio.to_thread.run_sync(function, *arguments, limiter=self._for_peers)
 
+    def cpu_time(self) -> float:
+        """Ask the system."""
+        return thread_time()
+
 
 class InlineExecutor:
     """No threads: every function runs where it is called, which keeps virtual time still."""
@@ -67,3 +76,7 @@ class InlineExecutor:
         """Run at once."""
         await trio.lowlevel.checkpoint()
         return function(*arguments)
+
+    def cpu_time(self) -> float:
+        """Nothing takes any time."""
+        return 0.0

@@ -2,14 +2,16 @@
 
 Up to a block that is trusted, its hash commits to everything. Behind it each header must be sealed by whoever had the
 turn, and say itself how ring and voters change. That alone would let one author name voters of its own, so a set of
-voters is believed for one of two reasons only:
+voters behind it is believed for one of two reasons only:
 
 - the voters before have handed over to it: then a checkpoint since the beginning of the handover is final, for which
   both sets have voted, and the votes can be shown (`FollowedChain.handover`);
-- it is the same set without members who have made no block for as long as it takes to leak.
+- it is the same set: who leaks behind the trusted block is not let go of by headers. They do not show who has voted
+  without making blocks, and whoever makes a chain of its own seems to be the only one present on it. What goes on from
+  there has to be executed (`LeakUnseen`).
 
-How can it be attacked? By who had two thirds of the votes at the trusted block, and by who makes a chain of its own
-that is longer than the leak: therefore the trusted block must not be older than half of that.
+How can it be attacked? By who had two thirds of the votes at the trusted block: therefore that must not be older than
+half the leak, before whose end nobody ceases to be a voter who was present then.
 """
 
 from collections import OrderedDict
@@ -37,6 +39,10 @@ _SEEN_MORE: Final = 64
 """Accounts that vote no more, beyond as many as do, of whom it is still known when they were seen."""
 
 
+class LeakUnseen(Exception):
+    """A header lets go of voters who seem to have been away for long enough; headers cannot show that they were."""
+
+
 class BadVotes(ValueError):
     """Votes that nobody has given, or that do not show what they should."""
 
@@ -60,8 +66,8 @@ class _Voted:
 class FollowedChain:
     """The end of a chain of headers, and what has to be known of the headers before."""
 
-    def __init__(self, spec: ChainSpec, genesis: Header, trusted: BlockRef | None) -> None:
-        """Begin with block 0, whose ring and voters the specification names."""
+    def __init__(self, spec: ChainSpec, genesis: Header, trusted: BlockRef) -> None:
+        """Begin with block 0, whose ring and voters the specification names, and which can be the trusted one."""
         self._rules = spec.rules
         self._trusted = trusted
         self.genesis = genesis.hash()
@@ -69,7 +75,7 @@ class FollowedChain:
         self.slot = slot_at(spec.genesis_time, spec.slot_duration)
         self.ring = spec.ring
         self.voters = VoterSet(tuple(sorted(spec.ring)))
-        self.trusted_slot: Slot | None = None
+        self.trusted_slot: Slot | None = None if trusted.number else self.slot
         """That of the trusted block, once it is among the headers."""
         self.handover: Handover | None = None
         """What has yet to be shown of the last header; no other is taken before."""
@@ -93,8 +99,8 @@ class FollowedChain:
 
     @property
     def is_trusted(self) -> bool:
-        """Tell whether the trusted block, if there is one, is among the headers."""
-        return self._trusted is None or self.head.number >= self._trusted.number
+        """Tell whether the trusted block is among the headers."""
+        return self.head.number >= self._trusted.number
 
     def voters_of(self, target: CheckpointId) -> VoterSet | None:
         """Return who may vote for a checkpoint, None if it is not one of the last ones here."""
@@ -106,15 +112,16 @@ class FollowedChain:
         return next((one.checkpoint for one in self._checkpoints.values() if one.checkpoint.epoch >= epoch), None)
 
     def follow(self, header: Header, *, is_checked: bool = False) -> None:
-        """Go on with the next header; `is_checked`: its seal was looked at before.
+        """Go on with the next header; `is_checked`: its seal, and why its voters are believed, was looked at before.
 
         Raises:
             InvalidBlock: it breaks a rule, or is not the trusted block.
+            LeakUnseen: it cannot be told by headers whether it does; nothing has changed.
         """
         assert self.handover is None, "a handover has to be shown first"
         ref = self._check_place(header)
         trusted = self._trusted
-        is_proven = trusted is not None and header.number <= trusted.number
+        is_proven = header.number <= trusted.number
         claim = read_claim(header) if is_checked or is_proven else self._check_author(header)
         check_later(claim.slot, Slot(self.slot))
         epoch = epoch_of(claim.slot, self._rules.epoch_slots)
@@ -128,8 +135,10 @@ class FollowedChain:
             ring, voters, ranks = self._changed(changes)
             if not ring or _digest(ring, voters) != changes.sets:
                 raise InvalidBlock(BlockFault.BAD_DIGEST, "ring and voters are not what the header says")
+        since = None
+        if not is_proven and voters != self.voters:
+            since = self._judge(voters, epoch, is_checkpoint=is_checkpoint, is_checked=is_checked)
         self._count += is_checkpoint
-        since = None if is_proven else self._judge(voters, epoch, is_checkpoint=is_checkpoint)
         if changes is not None:
             self._begin_to_count(changes)
         self._note_presence(claim.author)
@@ -149,7 +158,7 @@ class FollowedChain:
             raise InvalidBlock(BlockFault.WRONG_PARENT, "the header names another parent")
         if ref.number != self.head.number + 1:
             raise InvalidBlock(BlockFault.WRONG_NUMBER, f"block {ref.number} follows block {self.head.number}")
-        if trusted is not None and ref.number == trusted.number and ref != trusted:
+        if ref.number == trusted.number and ref != trusted:
             raise InvalidBlock(BlockFault.NOT_TRUSTED, f"block {ref.number} is not the trusted one")
         if any(item.kind is DigestKind.OTHER for item in header.digest):
             raise InvalidBlock(BlockFault.BAD_DIGEST, "no block but the first has an item of the kind Other")
@@ -206,38 +215,24 @@ class FollowedChain:
         )
         return ring, voters, {account: ranks[account] for account in ring}
 
-    def _judge(self, after: VoterSet, epoch: int, *, is_checkpoint: bool) -> int | None:
-        """Tell whether a set of voters may follow the one of now; the epoch since which it was handed over, if it was.
-
-        A checkpoint lets go of those who have leaked, then may begin a handover. Where no voter stays, the next set
-        takes over without votes.
+    def _judge(self, after: VoterSet, epoch: int, *, is_checkpoint: bool, is_checked: bool) -> int | None:
+        """Tell whether another set of voters may follow; the epoch since which it was handed over, if it was.
 
         Raises:
             InvalidBlock: it may not.
+            LeakUnseen: it may, if those have leaked who seem to.
         """
-        before = self.voters
-        if after == before:
-            return None
         leaked: set[AccountId] = set()
         if is_checkpoint:
-            limit = self._count - self._rules.leak_checkpoints
-            leaked = {account for account in before.members if self._seen.get(account, 0) <= limit}
-        voters, following, now = set(before.voters), set(before.following), set(after.voters)
-        is_idle = not after.following and not after.since
-        begins = is_checkpoint and bool(after.following) and after.since == epoch
-        if _stays(voters, now, leaked):
-            if after.since == before.since and _stays(following, set(after.following), leaked):
-                return None
-            if following <= leaked and (is_idle or begins):
-                return None
-        if _stays(following, now, leaked):
-            if voters <= leaked and (is_idle or begins):
-                return None
-            if is_idle:
-                return before.since
-        if voters <= leaked and following <= leaked and now and is_idle:
-            return None
-        raise InvalidBlock(BlockFault.BAD_DIGEST, "the voters have not handed over to those whom the header names")
+            limit = self._count + 1 - self._rules.leak_checkpoints
+            leaked = {account for account in self.voters.members if self._seen.get(account, 0) <= limit}
+        try:
+            return _handed_over(self.voters, after, epoch, set(), is_checkpoint=is_checkpoint)
+        except InvalidBlock:
+            since = _handed_over(self.voters, after, epoch, leaked, is_checkpoint=is_checkpoint)
+            if is_checked:
+                return since
+        raise LeakUnseen(f"block {self.head.number + 1} lets go of voters who seem to have been away for long enough")
 
     # Votes.
 
@@ -341,6 +336,35 @@ def _changes(header: Header) -> Changes | None:
         return CHANGES.decode(items[0].payload)
     except ScaleError as error:
         raise InvalidBlock(BlockFault.BAD_DIGEST, f"the changes of ring and voters: {error}") from None
+
+
+def _handed_over(
+    before: VoterSet, after: VoterSet, epoch: int, leaked: set[AccountId], *, is_checkpoint: bool
+) -> int | None:
+    """Tell whether a set of voters may follow another one; the epoch since which it was handed over, if it was.
+
+    A checkpoint lets go of those who have leaked, then may begin a handover. Where no voter stays, the next set
+    takes over without votes.
+
+    Raises:
+        InvalidBlock: it may not.
+    """
+    voters, following, now = set(before.voters), set(before.following), set(after.voters)
+    is_idle = not after.following and not after.since
+    begins = is_checkpoint and bool(after.following) and after.since == epoch
+    if _stays(voters, now, leaked):
+        if after.since == before.since and _stays(following, set(after.following), leaked):
+            return None
+        if following <= leaked and (is_idle or begins):
+            return None
+    if _stays(following, now, leaked):
+        if voters <= leaked and (is_idle or begins):
+            return None
+        if is_idle:
+            return before.since
+    if voters <= leaked and following <= leaked and now and is_idle:
+        return None
+    raise InvalidBlock(BlockFault.BAD_DIGEST, "the voters have not handed over to those whom the header names")
 
 
 def _stays(before: set[AccountId], after: set[AccountId], leaked: set[AccountId]) -> bool:

@@ -1,9 +1,8 @@
 """Blocks that were executed but are not on the best chain: each with its state over that of its parent."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from heapq import merge
 from typing import Final
 
 from node.fork_choice import HeadFacts
@@ -14,33 +13,33 @@ from runtime.overlay import Changes
 from runtime.primitives import BlockNumber, BlockRef, Hash
 from runtime.trie import Trie
 from storage.chain_db import ChainDatabase, ExecutedBlock
+from storage.layers import Layer, put_on, walk
 
 MOST_KEPT: Final = 256
 """Side blocks kept in memory. One that is forgotten is executed again when something goes on from it."""
+_ANCESTORS_KEPT: Final = 4
+_DESCENDANTS_KEPT: Final = 4_096
 
 
 class BranchState:
-    """The state after a block, as its changes over its parent's."""
+    """The state after a block, as its changes over its parent's; of a long branch in few layers."""
 
     def __init__(self, parent: StateReader, changes: Changes) -> None:
         """Take what `ExecutedBlock` has."""
-        self._parent = parent
-        self._changes = dict(changes)
+        below = parent if isinstance(parent, BranchState) else None
+        self._base: StateReader = parent if below is None else below._base
+        self._layers: tuple[Layer, ...] = put_on(() if below is None else below._layers, dict(changes))
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a storage key, or None."""
-        return self._changes[key] if key in self._changes else self._parent.get(key)
+        for layer in self._layers:
+            if key in layer.values:
+                return layer.values[key]
+        return self._base.get(key)
 
     def items(self, prefix: bytes, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Walk the keys that start with `prefix` and come after `after`, ascending, with their values."""
-        changed = self._changes
-        kept = ((key, value) for key, value in self._parent.items(prefix, after) if key not in changed)
-        ours = sorted(
-            (key, value)
-            for key, value in changed.items()
-            if value is not None and key.startswith(prefix) and (after is None or key > after)
-        )
-        return merge(kept, ours)
+        return walk(self._layers, self._base, prefix, after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +68,20 @@ class SideBlock:
 
 
 class StoredTree:
-    """`node.fork_choice.Tree` of the blocks in a database, and of one that is about to be stored."""
+    """`node.fork_choice.Tree` of the blocks in a database, and of one that is about to be stored.
 
-    def __init__(self, database: ChainDatabase, arriving: Header | None = None) -> None:
-        """Take the header of the block that is not stored yet."""
+    What was found out of a block need not be walked again for its child, or a long branch would cost the square of its
+    length. It never changes: only of a block that is gone nothing can be said any more, and nothing goes on from one.
+    """
+
+    def __init__(self, database: ChainDatabase) -> None:
+        """Begin without knowing anything."""
         self._database = database
+        self._arriving: Header | None = None
+        self._known: OrderedDict[Hash, dict[Hash, bool]] = OrderedDict()
+
+    def expect(self, arriving: Header) -> None:
+        """Take the header of the block that is not stored yet."""
         self._arriving = arriving
 
     def _header(self, block: Hash) -> Header | None:
@@ -83,7 +91,19 @@ class StoredTree:
 
     def descends(self, block: Hash, ancestor: BlockRef) -> bool:
         """Tell whether a block is another one, or goes on from it; False if blocks on the way are gone."""
+        known = self._known.setdefault(ancestor.hash, {})
+        self._known.move_to_end(ancestor.hash)
+        if len(self._known) > _ANCESTORS_KEPT:
+            self._known.popitem(last=False)
+        if len(known) > _DESCENDANTS_KEPT:
+            known.clear()
+        known[block] = found = self._descends(block, ancestor, known)
+        return found
+
+    def _descends(self, block: Hash, ancestor: BlockRef, known: Mapping[Hash, bool]) -> bool:
         while block != ancestor.hash:
+            if block in known:
+                return known[block]
             header = self._header(block)
             if header is None or header.number <= ancestor.number:
                 return False
@@ -109,7 +129,10 @@ class StoredTree:
 
 
 class Forks:
-    """The side blocks by hash: what fork choice has to know of all, and those at hand. For the thread that imports.
+    """The side blocks by hash: what fork choice has to know, and those at hand. For the thread that imports.
+
+    Fork choice has to know the ends of the branches only: whatever goes on from a block weighs more, and descends from
+    whatever the block does.
 
     After a restart it begins empty, though blocks are on disk: the head was chosen with all of them in view, and they
     matter again when another block comes that goes on from one of them.
@@ -122,15 +145,15 @@ class Forks:
 
     @property
     def facts(self) -> tuple[HeadFacts, ...]:
-        """Return what is known of the side blocks, first those that came first."""
+        """Return what is known of the ends of the branches, first those that came first."""
         return tuple(self._facts.values())
 
     def __len__(self) -> int:
-        """Count them."""
+        """Count the blocks at hand."""
         return len(self._blocks)
 
     def __contains__(self, block: Hash) -> bool:
-        """Tell whether a block is one of them."""
+        """Tell whether a block is at hand."""
         return block in self._blocks
 
     def find(self, block: Hash) -> SideBlock | None:
@@ -140,12 +163,13 @@ class Forks:
     def add(self, side: SideBlock) -> None:
         """Keep a side block; the oldest one beyond the bound is forgotten."""
         self._blocks[side.tip.ref.hash] = side
+        self._facts.pop(side.parent, None)
         self.note(side.facts)
         if len(self._blocks) > MOST_KEPT:
             self._blocks.popitem(last=False)
 
     def note(self, facts: HeadFacts) -> None:
-        """Keep in view a block that has left the best chain, or is executed beside it."""
+        """Keep the end of a branch in view, for one the head that has left the best chain."""
         self._facts.setdefault(facts.ref.hash, facts)
 
     def remove(self, blocks: Iterable[Hash]) -> None:
@@ -154,6 +178,14 @@ class Forks:
             self._blocks.pop(block, None)
             self._facts.pop(block, None)
 
-    def prune(self, is_dead: Callable[[BlockRef], bool]) -> None:
-        """Forget the blocks that nothing can go on from any more."""
-        self.remove([block for block, facts in self._facts.items() if is_dead(facts.ref)])
+    def prune(self, tree: StoredTree, final: BlockRef) -> None:
+        """Forget the blocks that nothing can go on from any more: those that do not descend from the final one."""
+        lives: dict[Hash, bool] = {}
+        for block, side in self._blocks.items():
+            # Of a long branch only the first one at hand has to be looked for; parents mostly come first.
+            before = lives.get(side.parent)
+            lives[block] = tree.descends(block, final) if before is None else before
+        for block in self._facts:
+            if block not in lives:
+                lives[block] = tree.descends(block, final)
+        self.remove([block for block, is_alive in lives.items() if not is_alive])

@@ -22,10 +22,11 @@ from pallets.finality.voters import current_voters
 from pallets.producers.storage import BLOCK_SLOT, MISSED, RING
 from rpc.app import only_loopback, serve
 from rpc.metrics import MetricsApplication
+from rpc.service import AUTHORITY, FULL
 
 log = logging.getLogger(__name__)
 
-_ROLES: Final = {"Full": 1, "Authority": 4}
+_ROLES: Final = {FULL: 1, AUTHORITY: 4}
 """Substrate's bits."""
 
 # What `TransactionPool.metrics` gives that is there now; the rest counts what has happened since the start.

@@ -83,14 +83,20 @@ class ModelQueries:
         return _whole(reading, account, best.tolist(), list(moments))
 
     def similar_items(self, item: int, count: int, at: Hash | None) -> Sequence[JsonObject]:
-        """The items whose features point most nearly the same way (cosine of the posterior means)."""
+        """The rated items whose features point most nearly the same way (cosine of the posterior means).
+
+        Of an item without raters the model knows only the hash of its id, which is like nothing.
+        """
         reading = self._reading(at)
-        model = reading.model
-        _check_item(model, item)
+        _check_item(reading.model, item)
+        rated = reading.prepared.item_raters > 0
+        if not rated[item]:
+            return []
         features, lengths = reading.prepared.item_features
         products = np.sum(features * features[item], axis=1)
         cosine = products / np.maximum(lengths * lengths[item], np.finfo(np.float64).tiny)
-        others = np.delete(np.arange(model.items.size), item)
+        rated[item] = False
+        others = np.flatnonzero(rated)
         nearest = best_of(others, cosine[others], count)
         return [
             {"item": int(other), "title": reading.title(int(other)), "similarity": float(cosine[other])}
@@ -239,6 +245,7 @@ def model_summary(spec: ChainSpec, ref: BlockRef, model: ReadModel) -> JsonObjec
         "canonical": record.is_canonical,
         "epoch": record.active,
         "ratingsSinceEpoch": record.drift,
+        "pendingEpoch": {"epoch": record.generation, "due": record.due} if record.is_pending else None,
         "digest": to_hex(record.digest) if record.is_canonical else None,
         "hyperparameters": {
             "userMean": from_fixed(learned.user_mean).tolist(),

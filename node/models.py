@@ -8,7 +8,7 @@ from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.frozen import Frozen
 from pallets.matrix_factorization.pending import PendingEpoch
 from pallets.matrix_factorization.storage import MODEL
-from pallets.matrix_factorization.view import DigestMismatch, ModelView, derive_view, freezing_block
+from pallets.matrix_factorization.view import DigestMismatch, ModelView, derive_view
 from pallets.system.storage import BLOCK_HASH, NUMBER
 from runtime.interface.state import StateReader
 from runtime.primitives import BlockRef, Hash
@@ -42,7 +42,7 @@ class Models:
         with self._access:
             _remember(self._views, ref.hash, view, _VIEWS_KEPT)
             _remember(self._canonical, view.frozen.digest, view.frozen, _CANONICAL_KEPT)
-            if view.pending is not None and freezing_block(view.record, self._config) == ref.number:
+            if view.pending is not None and view.record.frozen_at == ref.number:
                 _remember(self._pending, ref.hash, view.pending, _PENDING_KEPT)
 
     def at(self, block: Hash, state: StateReader) -> ModelView:
@@ -71,7 +71,7 @@ class Models:
         Raises:
             StorageError: what was learned is not what the chain has.
         """
-        number = freezing_block(MODEL.get(state), self._config)
+        number = MODEL.get(state).frozen_at
         frozen_in = block if number == NUMBER.get(state) else BLOCK_HASH.find(state, number)
         with self._access:
             learned = dict(self._canonical)

@@ -4,7 +4,7 @@ It reaches the network, threads and the clock through what it is given, so a sim
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final
 
@@ -18,9 +18,10 @@ from node.executor import Executor
 from node.head_follower import HeadFollower, Notify
 from node.inbox import Inbox
 from node.intake import Intake
+from node.listening import Listening
 from node.open_slots import OpenSlots
 from node.pool import TransactionPool
-from node.protection import Refused
+from node.protection import LISTENING_EPOCHS, Refused
 from node.ring import slot_at, turn_of
 from node.signatures import VerifiedSignatures
 from node.spec_types import Sealing
@@ -32,13 +33,16 @@ from pallets.producers.storage import BLOCK_SLOT, RING
 from runtime.crypto import KeyPair
 from runtime.header import Block, Header
 from runtime.interface.errors import InvalidBlock
-from runtime.primitives import Slot
+from runtime.primitives import AccountId, Slot
 
 log = logging.getLogger(__name__)
 
 _BLOCK_CANDIDATES: Final = 16_384
 _SETTLING_SLOTS: Final = 3
 """Slots that an author waits at most to hear from others of the ring, so as not to go on from an old block."""
+
+_PATIENCE: Final = 1 / 3
+"""Of a slot that is its turn, how much an author waits for the block before, if that is being executed."""
 
 
 class Node:
@@ -86,7 +90,8 @@ class Node:
         self._writer = ChainWriter(chain, executor, signatures, self._follower, self._on_block)
         self._intake = Intake(chain, pool, executor, signatures, self._has_ready)
         self._settled_at = float("inf")
-        self._listens_until = Slot(0)
+        self._listening = Listening(self._listening_slots, self._is_in_touch)
+        self._is_first = False
         self.peers: PeerHandler | None = None
         if network is not None:
             is_sole_author = producer is not None and chain.spec.sealing is not Sealing.RING
@@ -107,7 +112,7 @@ class Node:
     async def run(self) -> None:
         """Serve until cancelled."""
         self._settled_at = trio.current_time() + _SETTLING_SLOTS * self._chain.spec.slot_duration / 1_000
-        self._listens_until = self._end_of_round()
+        self._is_first = self._chain.snapshot.best.number == 0
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._intake.serve, self._inbox, self._relay)
             nursery.start_soon(self._writer.learn_ahead)
@@ -118,7 +123,7 @@ class Node:
             if self._producer is not None and self._voting is not None:
                 nursery.start_soon(self._open_slots, self._producer)
             if self._voting is not None:
-                nursery.start_soon(self._voting.run, self._may_vote, self._tell_votes)
+                nursery.start_soon(self._voting.run, self._listens_since, self._may_vote, self._tell_votes)
 
     def _relay(self, transaction: bytes) -> None:
         if self.peers is not None:
@@ -133,7 +138,7 @@ class Node:
             self._voting.hear_header(header)
 
     def _may_vote(self) -> bool:
-        return self.peers is None or not self.peers.catch_up.is_active
+        return self._chain.has_trusted and (self.peers is None or not self.peers.catch_up.is_active)
 
     def _tell_votes(self, votes: tuple[Vote, ...], attempt: int) -> None:
         if self.peers is not None:
@@ -153,6 +158,13 @@ class Node:
         async def produce() -> None:
             await self._produce(template)
 
+        async def produce_in_turn() -> None:
+            # Who goes on from an older block makes a branch, and everybody executes that too.
+            if self.peers is not None:
+                with trio.move_on_after(self._chain.spec.slot_duration / 1_000 * _PATIENCE):
+                    await self.peers.executed()
+            await produce()
+
         sealing = self._chain.spec.sealing
         if sealing is Sealing.INSTANT:
             await seal_instantly(
@@ -162,7 +174,10 @@ class Node:
             await seal_by_interval(produce, self._block_time)
         else:
             await seal_in_turn(
-                produce, lambda slot: self._is_our_turn(producer, slot), self._clock, self._chain.spec.slot_duration
+                produce_in_turn,
+                lambda slot: self._is_our_turn(producer, slot),
+                self._clock,
+                self._chain.spec.slot_duration,
             )
 
     async def _open_slots(self, producer: KeyPair) -> None:
@@ -176,7 +191,8 @@ class Node:
 
     def _is_at_the_end(self) -> bool:
         """Tell whether nobody seems to have a longer chain, so that no block has been made for as long as it looks."""
-        return self._is_settled() and (self.peers is None or not self.peers.catch_up.is_behind)
+        is_behind = self.peers is not None and self.peers.catch_up.is_behind
+        return self._chain.has_trusted and self._is_settled() and not is_behind
 
     def _template(self, producer: KeyPair, nonce: int | None = None) -> Template:
         """What the next block begins and ends with, if its time is now."""
@@ -184,22 +200,35 @@ class Node:
         made = self._chain.consensus.template(producer, now, nonce)
         return made if self._voting is None else self._voting.complete(made, now)
 
-    def _end_of_round(self) -> Slot:
-        """Return the slot up to which this node lets its turns pass: should its key run elsewhere, it hears of that.
+    def _is_in_touch(self) -> bool:
+        """Tell whether others are heard: without that, nothing can be known of what our key does elsewhere."""
+        return self.peers is None or (self.peers.catch_up.has_settled and len(self.peers.peers) > 0)
+
+    def _listening_slots(self) -> int:
+        """Return how many slots of listening are enough for blocks and for votes."""
+        ring = RING.get(self._chain.snapshot.state)
+        return max(len(ring), LISTENING_EPOCHS * self._chain.spec.rules.epoch_slots)
+
+    def _listens_since(self) -> Slot | None:
+        return self._listening.since(slot_at(self._clock(), self._chain.spec.slot_duration))
+
+    def _has_listened(self, ring: Sequence[AccountId], slot: Slot) -> bool:
+        """Tell whether turns have been let pass for a round: should our key run elsewhere, we have heard of that.
 
         Nobody else has made a block yet on a chain that begins, or makes any where there is one member.
         """
-        snapshot = self._chain.snapshot
-        ring = RING.get(snapshot.state)
-        if snapshot.best.number == 0 or len(ring) < 2:
-            return Slot(0)
-        return Slot(slot_at(self._clock(), self._chain.spec.slot_duration) + len(ring))
+        if self._is_first or len(ring) < 2:
+            return True
+        since = self._listens_since()
+        return since is not None and slot > since + len(ring)
 
     def _is_our_turn(self, producer: KeyPair, slot: Slot) -> bool:
         """Tell whether to make the block of a slot."""
         state = self._chain.snapshot.state
         ring = RING.get(state)
-        if slot <= BLOCK_SLOT.get(state) or turn_of(ring, slot) != producer.public or slot <= self._listens_until:
+        if slot <= BLOCK_SLOT.get(state) or turn_of(ring, slot) != producer.public:
+            return False
+        if not self._chain.has_trusted or not self._has_listened(ring, slot):
             return False
         if len(ring) == 1 or self.peers is None:
             return True

@@ -5,7 +5,8 @@ place in the ring and the vote. An honest node could come to that by losing its 
 if the same key runs twice. Therefore
 
 - the slot is on disk before a block is sealed, source and target are before a vote is sent; none goes back (D1, D2);
-- a node listens for messages of its own key for two epochs before it votes (D3);
+- a node listens for messages of its own key for two epochs before it votes, counted from when it is level with others
+  and in touch with them: time in which nobody could be heard is no listening (D3);
 - if its record is missing, or others know of votes that it does not, then its memory cannot be trusted. It makes no
   blocks and gives no votes until a checkpoint of a later epoch is justified: then votes that it may have forgotten lie
   behind that. As long as the same key goes on voting elsewhere, that time never comes.
@@ -77,6 +78,7 @@ class Protection:
         self._lock = Lock()
         self._began = epoch
         self._began_slot = slot
+        self._listens_since: int | None = None
         self._last_vote: Vote | None = None
         found = store.load()
         if found is None:
@@ -119,14 +121,26 @@ class Protection:
 
     # Votes.
 
+    def listen_since(self, epoch: int | None) -> None:
+        """Note since which epoch others have been heard without a break; None if they are not."""
+        self._listens_since = epoch
+
+    def _check_listening(self, now: Situation) -> None:
+        """Raise Refused while messages of this key by somebody else may not have come yet."""
+        # Who is the only voter has nobody to hear of its votes from.
+        since = self._began if now.is_alone else self._listens_since
+        if since is None:
+            raise Refused("waiting until this node is level with its peers, to listen for votes of this key")
+        if now.epoch < since + LISTENING_EPOCHS:
+            raise Refused(f"listening for votes of this key until epoch {since + LISTENING_EPOCHS}")
+
     def vote(self, source: int, target: int, now: Situation) -> None:
         """Note that a vote from one epoch to another is about to be given.
 
         Raises:
             Refused: it may not be.
         """
-        if now.epoch < self._began + LISTENING_EPOCHS:
-            raise Refused(f"listening for votes of this key until epoch {self._began + LISTENING_EPOCHS}")
+        self._check_listening(now)
         with self._lock:
             self._check_wait(now)
             record = self._record

@@ -8,7 +8,7 @@ from typing import Final
 
 from pallets.finality.calls import CAST_VOTES, contradiction_call, votes_call
 from pallets.finality.calls import build_calls as finality_calls
-from pallets.finality.checkpoints import reading_weight
+from pallets.finality.checkpoints import MOST_CHARGED_REMOVALS, REMOVAL_WEIGHT, reading_weight
 from pallets.finality.config import MAX_VOTES
 from pallets.finality.votes import CheckpointId, Vote
 from pallets.producers.calls import MAX_EVIDENCE, encoded_equivocation
@@ -33,12 +33,13 @@ class LeastLimits:
 def least_limits() -> LeastLimits:
     """Return what a block of a ring needs for as many votes as it may have, or for the longest report.
 
-    The votes are for one checkpoint, in a handover from one full ring to another; for more checkpoints than have room,
-    authors include fewer votes.
+    The votes are for one checkpoint, in a handover from one full ring to another, and end a long stall; for more
+    checkpoints than have room, authors include fewer votes.
     """
     votes = (_VOTE,) * MAX_VOTES
     evidence = bytes(MAX_EVIDENCE)
     calls = votes_call(votes), contradiction_call(_VOTE, _VOTE), encoded_equivocation(evidence, evidence)
     cast = next(call for call in finality_calls(NO_RING) if call.index == CAST_VOTES)
     weight = BASE_EXTRINSIC_WEIGHT + cast.weight(votes) + reading_weight(MAX_RING, MAX_RING)
+    weight += MOST_CHARGED_REMOVALS * REMOVAL_WEIGHT
     return LeastLimits(max(len(Extrinsic(None, call).encode()) for call in calls), -(-weight // MILLISECOND))

@@ -43,6 +43,7 @@ RING_ROUNDS: Final = 41
 _MEMBERS: Final = MAX_VOTES
 _LARGE: Final = 1_000
 _APPLICANTS: Final = 200
+_STALLED: Final = 100
 _LEAVE: Final = bytes((PRODUCERS, LEAVE))
 # What a header has beside the payload that makes it as long as evidence may be, and a little more.
 _HEADER_LENGTH: Final = 300
@@ -206,6 +207,7 @@ def ring_cases(scale: float = 1.0) -> Sequence[RingCase]:
         RingCase("report_contradiction", _contradiction, contradiction),
         RingCase("cast_votes, 1", lambda bench: [bench.votes(bench.open_checkpoint(), 1)], cast),
         RingCase(f"cast_votes, {MAX_VOTES}, final by them", _final_votes, cast),
+        RingCase(f"cast_votes, final after {_STALLED} checkpoints", _votes_after_a_stall, cast),
         RingCase(f"cast_votes, {MAX_VOTES} checkpoints", _votes_apart, cast),
         RingCase(f"cast_votes, {MAX_VOTES} checkpoints in a handover", _votes_of_a_handover, cast),
         *_whole_blocks(),
@@ -257,6 +259,13 @@ def _contradiction(bench: RingBench) -> list[bytes]:
 def _final_votes(bench: RingBench) -> list[bytes]:
     """All members vote, the checkpoint is justified, and the one before is final by that."""
     bench.extend([bench.votes(bench.open_checkpoint(), MAX_VOTES)])
+    return [bench.votes(bench.open_checkpoint(), MAX_VOTES)]
+
+
+def _votes_after_a_stall(bench: RingBench) -> list[bytes]:
+    """The second that is justified after many that were not makes the first final, with all before it."""
+    epochs = [bench.open_checkpoint() for _ in range(_STALLED)]
+    bench.extend([bench.votes(epochs[-1], MAX_VOTES)])
     return [bench.votes(bench.open_checkpoint(), MAX_VOTES)]
 
 

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
 from node.block_events import extrinsic_events
 from node.chain import Chain
+from node.crossing import Crossing
 from node.dry_run import dry_run
 from node.inbox import Inbox, InboxFull, Submission
 from node.model_queries import ModelQueries
@@ -15,9 +15,11 @@ from node.pool import TransactionPool
 from node.ring_queries import ring_status
 from node.runtime_calls import RuntimeCalls
 from node.shared_question import SharedQuestion
+from node.spec_types import Sealing
 from node.sync.handler import PeerHandler
 from rpc.errors import invalid_params, pool_full, state_pruned, unknown_block
 from rpc.service import (
+    AUTHORITY,
     BlockImported,
     Cancel,
     Health,
@@ -61,6 +63,7 @@ class RpcService:
         self._listeners: tuple[Listener, ...] = ()
         self._starting = chain.snapshot.best.number
         self._handler: PeerHandler | None = None
+        self._crossing: Crossing | None = None
         self._version = chain.runtime.version.to_json()
         self.predict = self._queries.predict
         self.predict_batch = self._queries.predict_batch
@@ -116,9 +119,14 @@ class RpcService:
 
     def unready_reason(self) -> str | None:
         """Why the node cannot serve the truth now; the chain is open from the start."""
-        if self._handler is not None and self._handler.catch_up.is_active:
+        handler = self._handler
+        if handler is None:
+            return None
+        if handler.catch_up.is_active:
             state = self.sync_state()
             return f"catching up: block {state.current} of {state.highest}"
+        if not len(handler.peers) and self._chain.spec.sealing is Sealing.RING and AUTHORITY not in self._info.roles:
+            return "no peers: others may have blocks that this node does not know of"
         return None
 
     def subscribe(self, listener: Listener) -> Cancel:
@@ -241,7 +249,7 @@ class RpcService:
         return lambda: self._pool.unwatch(submitted, listener)
 
     def _hand_in(self, extrinsic: bytes, future: "asyncio.Future[Hash]", listener: StatusListener | None) -> None:
-        loop = future.get_loop()
+        crossing = self._crossing_to(future.get_loop())
 
         def settle(outcome: Hash | Exception) -> None:
             if future.cancelled():
@@ -252,13 +260,19 @@ class RpcService:
                 future.set_result(Hash(outcome))
 
         try:
-            self._inbox.put(Submission(extrinsic, partial(_in_loop, loop, settle), listener))
+            self._inbox.put(Submission(extrinsic, partial(crossing.call, settle), listener))
         except InboxFull:
             raise pool_full("too many transactions wait to be checked") from None
 
     def pending(self) -> Awaitable[Sequence[bytes]]:
         """The ready transactions, in the order in which they would be taken."""
         return self._pending.ask()
+
+    def _crossing_to(self, loop: asyncio.AbstractEventLoop) -> Crossing:
+        """The way back to who asks: one for all, as the server has one loop."""
+        if self._crossing is None or self._crossing.loop is not loop:
+            self._crossing = Crossing(loop)
+        return self._crossing
 
     def next_nonce(self, account: AccountId) -> Nonce:
         """The nonce of an account's next transaction."""
@@ -280,9 +294,3 @@ class RpcService:
         return sign_extrinsic(
             pair, call, IMMORTAL, nonce, version.spec_version, version.transaction_version, genesis, genesis
         )
-
-
-def _in_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: object) -> None:
-    """Run a function in the RPC server's loop; after its end nobody waits for that any more."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(function, *arguments)

@@ -4,7 +4,8 @@ import logging
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -31,7 +32,8 @@ from p2p.config import NetworkConfig
 from p2p.network import AddressInUse, Network
 from p2p.peers import JsonRecords
 from rpc.app import create_app, only_loopback, serve
-from rpc.service import NodeInfo
+from rpc.service import AUTHORITY, FULL, NodeInfo
+from rpc.starting import StartingApplication
 from runtime.header import Header
 from runtime.keys import ss58_encode
 from runtime.primitives import Hash, to_hex
@@ -169,6 +171,7 @@ async def _run_fast(
     stopped = trio.Event()
     code: int = ExitCode.STOPPED
     failure: BaseException | None = None
+    assert config.trusted is not None, "a fast sync has a block to trust"
     sync = FastSync(config.spec, first, snapshot, ThreadExecutor(), milliseconds, config.trusted)
     log.info("mfchain %s, chain %s, genesis %s", VERSION, config.spec.name, to_hex(first.hash())[:10])
     with stopping_signals(stopped):
@@ -176,7 +179,9 @@ async def _run_fast(
             async with trio.open_nursery() as nursery:
                 board = Switchboard(network)
                 await nursery.start(board.run, sync)
-                if await _until_stopped(stopped, sync.run, board.line(), config.state_pruning):
+                with _starting(listeners):
+                    is_here = await _until_stopped(stopped, sync.run, board.line(), config.state_pruning)
+                if is_here:
                     chain = await trio.to_thread.run_sync(_open_chain, config, store)
                     settle()
                     code = await _serve(config, chain, board.line(), listeners, stopped)
@@ -186,6 +191,19 @@ async def _run_fast(
     if failure is not None:
         raise failure
     return code
+
+
+@contextmanager
+def _starting(listeners: Listeners) -> Iterator[None]:
+    """Answer on the port for calls that there is nothing to serve yet."""
+    # A socket of its own, since a server closes its socket at the end.
+    sockets = [listeners.rpc.dup()]
+    app = StartingApplication("a state is being fetched", only_loopback=only_loopback(sockets))
+    server = serve(app, sockets, name="starting")
+    try:
+        yield
+    finally:
+        server.stop()
 
 
 async def _until_stopped(stopped: trio.Event, work: Callable[..., Awaitable[object]], *arguments: object) -> bool:
@@ -259,7 +277,7 @@ def _describe(config: NodeConfig, network: Network | None) -> NodeInfo:
         chain=config.spec.name,
         chain_type=config.spec.chain_type.value,
         properties=config.spec.properties.to_json(),
-        roles=("Full",) if config.producer is None else ("Authority",),
+        roles=(FULL,) if config.producer is None else (AUTHORITY,),
         peer_id="" if network is None else str(network.local_peer_id),
         listen_addresses=() if network is None else tuple(network.listen_addresses()),
     )

@@ -23,6 +23,7 @@ MODEL_LIMITS: Final = {
     "quiet_blocks": (1, MAX_U32),
     "ratings_per_delay_block": (1, MAX_U32),
     "item_commits_per_block": (0, MAX_U32),
+    "entity_work": (0, 1_024),
 }
 """Fields of `Config` that stand beside the model's parameters in a file: the least and the greatest value."""
 

@@ -6,7 +6,9 @@ others are dropped, so nobody fills the pool by signing much.
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import Enum
+from itertools import chain
 from typing import Final
 
 from node.voting import is_counted
@@ -109,12 +111,24 @@ class VotePool:
             self._count -= len(self._votes.pop(epoch))
 
 
-def is_of_use(state: StateReader, vote: Vote, epoch: int) -> bool:
-    """Tell whether a vote, its signature aside, is worth keeping for a node whose best state this is; `epoch` is now.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Whose votes, signatures aside, are worth keeping for a node with this best state: made once for each.
 
     Only voters of this chain's open checkpoints or of its head are listened to, and nobody about the future.
     """
-    finalized = FINALIZED.find(state)
-    if vote.target.epoch > epoch or (finalized is not None and vote.target.epoch <= finalized.epoch):
-        return False
-    return any(vote.voter in voters.members for _, voters in VOTER_SETS.items(state))
+
+    voters: frozenset[AccountId]
+    final: int
+    """The epoch of the finalized checkpoint, -1 without one."""
+
+    @classmethod
+    def by(cls, state: StateReader) -> "Wanted":
+        """Read who may vote."""
+        finalized = FINALIZED.find(state)
+        voters = (voters.members for _, voters in VOTER_SETS.items(state))
+        return cls(frozenset(chain.from_iterable(voters)), -1 if finalized is None else finalized.epoch)
+
+    def is_of_use(self, voter: AccountId, target: int, epoch: int) -> bool:
+        """Tell whether a vote for the checkpoint of an epoch is; `epoch` is now."""
+        return self.final < target <= epoch and voter in self.voters

@@ -86,6 +86,10 @@ class Voter:
 
     # Votes.
 
+    def listen_since(self, slot: Slot | None) -> None:
+        """Note since which slot others have been heard without a break; None if they are not."""
+        self._protection.listen_since(None if slot is None else self._epoch(slot))
+
     def hear_vote(self, vote: Vote, milliseconds: int) -> None:
         """Look at a signed vote: is it ours, and do we know of it?"""
         if vote.voter == self.account and self._protection.hear_vote(vote, self._situation(self._slot(milliseconds))):

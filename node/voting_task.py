@@ -15,7 +15,6 @@ from node.voter import Voter
 from node.witness import Witness
 from p2p.network import Network
 from pallets.finality.votes import Vote
-from pallets.producers.turns import epoch_of
 from runtime.crypto import KeyPair
 from runtime.header import Block, Header
 from runtime.primitives import BlockNumber, Slot, to_hex
@@ -50,11 +49,10 @@ class Voting:
 
     def exchange(self, network: Network) -> VoteExchange:
         """Return what takes votes from a network."""
-        return VoteExchange(self._chain, self._witness, network, self._epoch, self._hear_vote)
+        return VoteExchange(self._chain, self._witness, network, self._slot, self._hear_vote)
 
-    def _epoch(self) -> int:
-        slot = slot_at(self._clock(), self._chain.spec.slot_duration)
-        return epoch_of(slot, self._chain.spec.rules.epoch_slots)
+    def _slot(self) -> Slot:
+        return slot_at(self._clock(), self._chain.spec.slot_duration)
 
     def complete(self, template: Template, milliseconds: int) -> Template:
         """Return a template with votes and reports, whose seal is noted on disk before it is made."""
@@ -99,10 +97,22 @@ class Voting:
             return ()
         return self._witness.missing(self._chain.snapshot.state, voter.account)
 
-    async def run(self, may_vote: Callable[[], bool], tell: Callable[[tuple[Vote, ...], int], None]) -> None:
-        """Vote until cancelled, whenever a block has come and in each slot; `tell` takes votes and a number."""
+    async def run(
+        self,
+        listens_since: Callable[[], Slot | None],
+        may_vote: Callable[[], bool],
+        tell: Callable[[tuple[Vote, ...], int], None],
+    ) -> None:
+        """Vote until cancelled, whenever a block has come and in each slot.
+
+        Args:
+            listens_since: tells since which slot others have been heard without a break; None if they are not.
+            may_vote: tells whether this is a time to vote.
+            tell: takes votes and a number.
+        """
         voter, duration = self._voter, self._chain.spec.slot_duration
         while voter is not None:
+            voter.listen_since(listens_since())
             if may_vote():
                 votes = self._due(voter)
                 if votes:

@@ -59,15 +59,17 @@ class Witness:
         claim = read_claim_digest(header.digest)
         key = claim.author, claim.slot
         with self._lock:
+            if len(header.encode()) > MAX_EVIDENCE:
+                # It could not be reported, so it takes no place of one that could.
+                return key in self._headers
             other = self._headers.setdefault(key, header)
             if len(self._headers) > _SLOTS_KEPT:
                 self._headers.popitem(last=False)
             if other == header:
                 return False
-            if all(len(one.encode()) <= MAX_EVIDENCE for one in (other, header)):
-                self._evidence.setdefault(claim.author, (other, header))
-                if len(self._evidence) > _MOST_EVIDENCE:
-                    self._evidence.popitem(last=False)
+            self._evidence.setdefault(claim.author, (other, header))
+            if len(self._evidence) > _MOST_EVIDENCE:
+                self._evidence.popitem(last=False)
             return True
 
     def votes_in(self, block: Block) -> tuple[Vote, ...]:

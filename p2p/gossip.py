@@ -1,7 +1,7 @@
 """Gossip in batches: the cost is per message, about 2 ms of each node's processor, and not per byte.
 
 What comes in a quiet time goes out at once, or nearly so. While more and more comes, a message goes when it is full, or
-four times a second: with many nodes that take ratings it is the number of messages that would use up the processors.
+twice a second: with many nodes that take ratings it is the number of messages that would use up the processors.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from p2p.network import TooLarge
 
 INTERVAL: Final = 0.05
 """Seconds between two messages at least: 20 a second."""
-BUSY_INTERVAL: Final = 0.25
+BUSY_INTERVAL: Final = 0.5
 """Seconds between two messages that are not full."""
 FLUSH_AT: Final = 100_000
 HARD_CAP: Final = 256 * 1024

@@ -32,8 +32,9 @@ from p2p.admission import Admission
 from p2p.budget import Budget, Budgets
 from p2p.config import NetworkConfig, Rate
 from p2p.faults import Faults
-from p2p.guards.connections import GuardedMuxer, GuardedSwarm, GuardedYamux, guard_streams
+from p2p.guards.connections import GuardedSwarm, guard_streams
 from p2p.guards.isolation import Report
+from p2p.muxer import GuardedMuxer, GuardedYamux
 from p2p.network import PeerId
 from p2p.requests import Session
 

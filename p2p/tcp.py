@@ -30,10 +30,20 @@ class TcpStream(TrioTCPStream):
         host, port = stream.socket.getpeername()[:2]
         self.remote: Final = tcp_address(host, port)
         self.ended: Final = trio.Event()
+        self._received = b""
+        self._taken = 0
 
     async def read(self, n: int | None = None) -> bytes:
-        """At most 64 KiB: a length that a stranger announced must not become an allocation."""
-        return await super().read(READ_SIZE if n is None else min(n, READ_SIZE))
+        """At most 64 KiB: a length that a stranger announced must not become an allocation.
+
+        A frame is read in small pieces, each of which would cost a call to the system and a turn of the scheduler: what
+        has come is received at once and handed out from here.
+        """
+        if self._taken == len(self._received):
+            self._received, self._taken = await super().read(READ_SIZE), 0
+        start = self._taken
+        self._taken = len(self._received) if n is None else min(start + n, len(self._received))
+        return self._received[start : self._taken]
 
     async def close(self) -> None:
         """Closes at once; whoever reads or writes is woken."""
@@ -41,8 +51,9 @@ class TcpStream(TrioTCPStream):
         await trio.lowlevel.checkpoint()
 
     def abort(self) -> None:
-        """Closes without a checkpoint."""
+        """Closes without a checkpoint; what has come and was not read is gone."""
         self.stream.socket.close()
+        self._received, self._taken = b"", 0
         self.ended.set()
 
     def get_remote_address(self) -> tuple[str, int] | None:

@@ -1,6 +1,6 @@
 """Verdicts on gossip that take their time: each message once, so many of a peer at once, each within a deadline."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -22,11 +22,19 @@ class Validation:
         self._limit: Final = limit
         self._deadline: Final = deadline
         self._faults = faults
-        self._in_flight: set[bytes] = set()
+        self._in_flight: dict[bytes, set[PeerId]] = {}
         self._places: dict[PeerId, trio.CapacityLimiter] = {}
 
     def __contains__(self, message_id: bytes) -> bool:
         return message_id in self._in_flight
+
+    def brought(self, message_id: bytes, peer: PeerId) -> bool:
+        """A peer has brought a message: whether its verdict is awaited. If so, the peer need not be sent it."""
+        holders = self._in_flight.get(message_id)
+        if holders is None:
+            return False
+        holders.add(peer)
+        return True
 
     def under_way(self, peer: PeerId) -> int:
         """How many messages of a peer have a place."""
@@ -52,13 +60,13 @@ class Validation:
         return leave
 
     @contextmanager
-    def in_flight(self, message_id: bytes) -> Iterator[None]:
-        """While the verdict is awaited, others who bring the message are not listened to."""
-        self._in_flight.add(message_id)
+    def in_flight(self, message_id: bytes, peer: PeerId) -> Iterator[Collection[PeerId]]:
+        """While the verdict is awaited, others who bring the message are not listened to; gives all who have."""
+        holders = self._in_flight[message_id] = {peer}
         try:
-            yield
+            yield holders
         finally:
-            self._in_flight.remove(message_id)
+            del self._in_flight[message_id]
 
     async def verdict(self, topic: str, payload: bytes, peer: PeerId) -> Verdict:
         """The node's verdict; `IGNORE` if it does not come in time."""

@@ -30,6 +30,7 @@ from rpc.openrpc import document
 from rpc.page import add_page
 from rpc.service import NodeService
 from rpc.slow import SlowCalls
+from rpc.starting import StartingApplication
 from rpc.subscriptions import Hub
 
 log = logging.getLogger(__name__)
@@ -152,7 +153,7 @@ class RpcServer:
 
     def __init__(
         self,
-        app: Application | MetricsApplication,
+        app: Application | MetricsApplication | StartingApplication,
         sockets: Sequence[socket.socket],
         on_death: Callable[[str], None] | None = None,
         name: str = "RPC",
@@ -215,7 +216,7 @@ class RpcServer:
 
 
 def serve(
-    app: Application | MetricsApplication,
+    app: Application | MetricsApplication | StartingApplication,
     sockets: Sequence[socket.socket],
     *,
     on_death: Callable[[str], None] | None = None,

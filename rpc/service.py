@@ -17,13 +17,18 @@ JSON-ready may hold bytes, which become 0x-hex; whole numbers above 2^53 are to 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from runtime.header import Block, Header
 from runtime.interface.state import StateReader
 from runtime.primitives import AccountId, BlockNumber, BlockRef, Hash, Nonce
 
 JsonObject: TypeAlias = Mapping[str, object]
+
+
+FULL: Final = "Full"
+AUTHORITY: Final = "Authority"
+"""What Substrate calls a node that makes blocks."""
 
 
 @dataclass(frozen=True, slots=True)

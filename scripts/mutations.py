@@ -106,8 +106,15 @@ ZONES: Final = _of(
             "        self._remember(position)\n        self._found",
             "        self._found",
         ),
-        ("only zones that hold the entry record it", "if position < zone.mark and not", "if not"),
-        ("the first old value stays", 'and not np.any(zone.old["item"] == entry["item"])', "and True"),
+        ("only zones that hold the entry record it", "if position < zone.mark and item", "if item"),
+        ("the first old value stays", 'and not np.any(zone.old["item"] == item)', "and True"),
+        ("the first old value stays within one call too", "and item not in fresh", "and True"),
+        (
+            "new old values stand behind those there were",
+            "np.concatenate((zone.old, np.array",
+            "np.concatenate((zone.old[:0], np.array",
+        ),
+        ("the frozen value may be a new old one", "        if fresh is not None:\n", "        if False:\n"),
         ("a hole is filled from the end of its zone", "self._entries[hole] = self._entries[zone.mark - 1]", "pass"),
         ("the hole moves outward", "                hole = zone.mark - 1\n", "                pass\n"),
         (
@@ -134,8 +141,8 @@ EPOCHS: Final = _of(
     "epochs.py",
     "test_epochs.py",
     [
-        ("few ratings are learned at once", "if model.ratings <= config.inline_rebuild_limit:", "if False:"),
-        ("the limit itself counts as few", "model.ratings <= config.inline", "model.ratings < config.inline"),
+        ("few ratings are learned at once", "if work <= config.inline_rebuild_limit:", "if False:"),
+        ("the limit itself counts as few", "work <= config.inline", "work < config.inline"),
         (
             "without a change nothing is learned",
             "if model.last_change != context.number and not model.is_pending:",
@@ -153,9 +160,12 @@ EPOCHS: Final = _of(
         ("quiet brings an epoch", " or quiet)", ")"),
         ("quiet lasts its whole time", ">= config.quiet_period", "> config.quiet_period"),
         ("no drift, no epoch", "model.drift > 0 and", "model.drift >= 0 and"),
-        ("the delay grows with the ratings", "config.activation_delay(model.ratings)", "config.activation_delay(0)"),
+        ("the delay grows with the work", "config.activation_delay(work)", "config.activation_delay(0)"),
+        ("items that are rated are work", "branch.items.rated_count)", "0)"),
+        ("accounts are work", "model.users, branch", "0, branch"),
+        ("a freeze notes its block", "frozen_at=context.number,", "frozen_at=model.frozen_at,"),
         ("a freeze is the next generation", "generation = model.generation + 1", "generation = model.generation + 2"),
-        ("a freeze begins without drift", "drift=0)", "drift=model.drift)"),
+        ("a freeze begins without drift", ", drift=0\n", ", drift=model.drift\n"),
         ("a freeze notes its ratings", "frozen_ratings=model.ratings", "frozen_ratings=model.frozen_ratings"),
         ("the activated generation is the latest", "active=model.generation,", "active=model.active,"),
         ("an activation clears the due block", "due=BlockNumber(0))\n    digest", "due=model.due)\n    digest"),
@@ -290,7 +300,44 @@ VIEWS: Final = [
         ],
     ),
 ]
-MUTATIONS: Final = (*ZONES, *EPOCHS, *PHI, *VIEWS)
+CHARGES: Final = _of(
+    "charges",
+    "calls.py",
+    "test_calls.py",
+    [
+        (
+            "a list that was touched in the block is not learned from again",
+            "    if context.state.is_touched(RATINGS.key(account)):\n        return\n",
+            "",
+        ),
+        ("a prediction pays for following", " + (following if unsynced else 0)", ""),
+        ("a prediction pays for what it makes the block learn", "(unsynced + own) *", "own *"),
+        ("a prediction pays for its own list", "(unsynced + own) *", "unsynced *"),
+        ("a prediction pays for all pages", " + branch.items.size * _PAGING_WEIGHT", ""),
+        ("old values are searched", "(length + old) * (_COPYING", "length * (_COPYING"),
+        ("old values are compared", " + old * _COMPARING_WEIGHT)", ")"),
+        ("both epochs are followed where one comes in force", "followed.append(model.generation)", "pass"),
+        (
+            "only in the block that is due",
+            "if model.is_pending and context.number >= model.due:",
+            "if model.is_pending:",
+        ),
+        ("what is solved anew counts twice", "1 + ratings.may_differ_in_half(generation, items)", "1"),
+        (
+            "the changes of the call count for that",
+            "may_differ_in_half(generation, items)",
+            "may_differ_in_half(generation)",
+        ),
+        ("a first rating costs more", "    if before.entries.size == 0:\n", "    if False:\n"),
+        (
+            "each item is looked for",
+            "_COPYING_WEIGHT + items * _SEARCHING_WEIGHT))\n    if",
+            "_COPYING_WEIGHT))\n    if",
+        ),
+        ("more features cost more", "config.scaled(length * _LEARNING_WEIGHT)", "(length * _LEARNING_WEIGHT)"),
+    ],
+)
+MUTATIONS: Final = (*ZONES, *CHARGES, *EPOCHS, *PHI, *VIEWS)
 
 
 def apply(mutation: Mutation, tree: Path) -> str:

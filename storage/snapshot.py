@@ -123,6 +123,17 @@ class Snapshot:
         if headers:
             self._write(writes, replace(self._progress, height=headers[-1].number))
 
+    def cut(self, height: BlockNumber) -> None:
+        """Forget the headers above a height; the block whose state this is going to be must not be above it."""
+        assert self.target is None or self.target.number <= height, "the header of a state's block is kept"
+        writes: list[Write] = []
+        for number in map(BlockNumber, range(height + 1, self.height + 1)):
+            name = read_hash(self._store, number)
+            writes.append((number_key(number), None))
+            if name is not None:
+                writes.append((header_key(name), None))
+        self._write(writes, replace(self._progress, height=min(height, self.height)))
+
     def start_over(self) -> None:
         """Forget everything but block 0."""
         self._begin()

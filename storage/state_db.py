@@ -23,6 +23,7 @@ from storage.columns import (
 )
 from storage.errors import Reason, StorageError
 from storage.kv import KeyValueReader, Write
+from storage.layers import Layer, walk
 from storage.records import Undo, decode_replaced, decode_undo, encode_replaced
 
 Changes = Sequence[tuple[bytes, bytes | None]]
@@ -127,39 +128,42 @@ class WindowState:
         self._since = range(number + 1, head + 1)
         self._records = records
         # Filled as reads need them; two threads that fill the same place put the same record there.
-        self._loaded: list[Undo | None] = [None] * len(self._since)
+        self._loaded: dict[BlockNumber, Undo] = {}
+        self._all: Layer | None = None
+        """All that was replaced, once somebody has walked; the records are needed no more then."""
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a storage key, or None: what the first block since that changed it replaced."""
-        for at, undo in enumerate(self._loaded):
-            record = undo if undo is not None else self._load(at)
+        known = self._all
+        if known is not None:
+            return known.values[key] if key in known.values else self._head.get(key)
+        loaded = self._loaded
+        for number in map(BlockNumber, self._since):
+            record = loaded.get(number)
+            if record is None:
+                record = loaded[number] = self._records.load(self._reader, number)
             if key in record:
                 return record[key]
         return self._head.get(key)
 
     def items(self, prefix: bytes, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Walk the keys that start with `prefix` and come after `after`, ascending, with their values."""
-        replaced = self.replaced()
-        kept = ((key, value) for key, value in self._head.items(prefix, after) if key not in replaced)
-        restored = sorted(
-            (key, value)
-            for key, value in replaced.items()
-            if value is not None and key.startswith(prefix) and (after is None or key > after)
-        )
-        return merge(kept, restored)
+        return walk((self._replaced(),), self._head, prefix, after)
 
     def replaced(self) -> Mapping[bytes, bytes | None]:
         """What has to be changed in the head's state to get this one."""
-        changes: dict[bytes, bytes | None] = {}
-        for at in reversed(range(len(self._since))):
-            changes.update(self._load(at))
-        return changes
+        return self._replaced().values
 
-    def _load(self, at: int) -> Undo:
-        undo = self._loaded[at]
-        if undo is None:
-            undo = self._loaded[at] = self._records.load(self._reader, BlockNumber(self._since[at]))
-        return undo
+    def _replaced(self) -> Layer:
+        """Bring the records together, once: a branch that goes on from here walks again and again."""
+        known = self._all
+        if known is None:
+            changes: dict[bytes, bytes | None] = {}
+            for number in reversed(self._since):
+                changes.update(self._records.load(self._reader, BlockNumber(number)))
+            known = self._all = Layer(changes)
+            self._loaded = {}
+        return known
 
 
 class ArchiveState:

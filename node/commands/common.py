@@ -102,6 +102,13 @@ class StoppedChain:
     database: ChainDatabase
 
 
+def _others(base_path: Path) -> list[str]:
+    """The ids of the chains that have a database in a base path."""
+    chains = base_path / "chains"
+    found = chains.iterdir() if chains.is_dir() else ()
+    return sorted(path.name for path in found if database_exists(path / "db"))
+
+
 @contextmanager
 def stopped_chain(spec: ChainSpec, base_path: Path) -> Iterator[StoppedChain]:
     """Open the database of a chain as it is.
@@ -112,7 +119,9 @@ def stopped_chain(spec: ChainSpec, base_path: Path) -> Iterator[StoppedChain]:
     """
     path = database_path(base_path, spec)
     if not database_exists(path):
-        raise NodeError(ExitCode.FAILED, f"there is no database of the chain {spec.id} in {path}")
+        there = _others(base_path)
+        hint = f"; there is one of {' and of '.join(there)}, see --chain" if there else ""
+        raise NodeError(ExitCode.FAILED, f"there is no database of the chain {spec.id} in {path}{hint}")
     store = LevelDbStore(path)
     try:
         pruning = stored_pruning(store, None)

@@ -169,7 +169,8 @@ def run(
         SyncMode,
         typer.Option(
             "--sync",
-            help="How a new node gets at the chain: by executing every block, or by fetching the state of a final one.",
+            help="How a new node gets at the chain: by executing every block, or by fetching the state of a final one, "
+            "which needs --trusted.",
             rich_help_panel=_NETWORK,
         ),
     ] = SyncMode.FULL,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -77,13 +77,19 @@ class Answers:
         self._served_at = 0.0
         self._busy_until = float("-inf")
 
-    async def to(self, kind: int, payload: bytes) -> bytes:
+    async def to(self, kind: int, payload: bytes, spent: list[float] | None = None) -> bytes:
         """Answer a request.
+
+        Args:
+            kind: its code.
+            payload: what is asked.
+            spent: takes the processor time in seconds, also of an answer that there is not.
 
         Raises:
             MessageError: no honest peer asks like that.
             Refuse: what is asked for is not here.
         """
+        spent = [] if spent is None else spent
         now = trio.current_time()
         if kind == STATE.code:
             self._served_at = now
@@ -91,20 +97,31 @@ class Answers:
             # A state that is read keeps the database from giving space back.
             self._served = None
         if kind == BLOCKS.code:
-            return await self._executor.for_peers(self._blocks, BlocksRequest.decode(payload))
+            return await self._executor.for_peers(self._timed, spent, self._blocks, BlocksRequest.decode(payload))
         if kind == BODY.code:
-            return await self._executor.for_peers(self._body, BodyRequest.decode(payload))
+            return await self._executor.for_peers(self._timed, spent, self._body, BodyRequest.decode(payload))
         if kind == HEADERS.code:
-            return await self._executor.for_peers(self._headers, HeadersRequest.decode(payload))
+            return await self._executor.for_peers(self._timed, spent, self._headers, HeadersRequest.decode(payload))
         if kind == VOTES.code:
-            return await self._executor.for_peers(self._votes, VotesRequest.decode(payload))
+            return await self._executor.for_peers(self._timed, spent, self._votes, VotesRequest.decode(payload))
         if kind == STATE.code:
-            return await self._part_of_state(StateRequest.decode(payload))
+            return await self._part_of_state(StateRequest.decode(payload), spent)
         if kind == POOL.code:
-            return encode_hashes(self._pool.hashes()[:_POOL_HASHES])
+            return self._timed(spent, self._pool_hashes)
         if kind == TRANSACTIONS.code:
-            return self._transactions(split_hashes(payload))
+            return self._timed(spent, self._transactions, split_hashes(payload))
         raise Refuse(f"there is no request of kind {kind}")
+
+    def _timed(self, spent: list[float], function: Callable[..., bytes], *arguments: Any) -> bytes:
+        """Call a function, and note how much of this thread's time that has taken."""
+        began = self._executor.cpu_time()
+        try:
+            return function(*arguments)
+        finally:
+            spent.append(self._executor.cpu_time() - began)
+
+    def _pool_hashes(self) -> bytes:
+        return encode_hashes(self._pool.hashes()[:_POOL_HASHES])
 
     def _blocks(self, request: BlocksRequest) -> bytes:
         """Blocks of the best chain behind the first known place of the locator."""
@@ -172,12 +189,12 @@ class Answers:
             raise Refuse(f"the body of block {request.first} is not here")
         return VotesAnswer(last, tuple(found)).encode()
 
-    async def _part_of_state(self, request: StateRequest) -> bytes:
+    async def _part_of_state(self, request: StateRequest, spent: list[float]) -> bytes:
         """Give a part of a state; making another one ready takes no more than a fifth of the time."""
         before, served = trio.current_time(), self._served
         if (served is None or served.block != request.block) and before < self._busy_until:
             raise Refuse("the state of another block is being given here")
-        answer = await self._executor.for_peers(self._state, request)
+        answer = await self._executor.for_peers(self._timed, spent, self._state, request)
         if self._served is not served:
             now = trio.current_time()
             self._busy_until = now + _PAUSE_FACTOR * (now - before)

@@ -82,6 +82,11 @@ class BlockExchange:
         """Return a block whose header was checked and whose body is whole, executed or not."""
         return self._assembled.get(block)
 
+    async def executed(self) -> None:
+        """Wait for the blocks that have been announced before now and are whole: until each was executed."""
+        for event in tuple(self._executing.values()):
+            await event.wait()
+
     def announce(self, block: Block) -> None:
         """Tell everybody of a block that we have made."""
         self._keep(block)
@@ -128,6 +133,11 @@ class BlockExchange:
         Raises:
             InvalidBlock: nobody had the right to make it.
         """
+        # One turn makes one block: a second one is evidence against its author, more are a flood. Whoever passes them
+        # on is not to blame, as it may have seen two others first.
+        turn, name = self._chain.consensus.turn(header), header.hash()
+        if self._is_full(turn, name):
+            return False
         executed = self._executing.get(header.parent_hash)
         if executed is not None:
             await executed.wait()
@@ -137,12 +147,17 @@ class BlockExchange:
             self._catch_up.look_at(peer)
             return False
         self._on_header(header)
-        # One turn makes one block: a second one is evidence against its author, more are a flood.
-        blocks = self._turns.setdefault(self._chain.consensus.turn(header), set())
-        blocks.add(header.hash())
+        if self._is_full(turn, name):
+            return False
+        self._turns.setdefault(turn, set()).add(name)
         if len(self._turns) > _TURNS_KEPT:
             self._turns.popitem(last=False)
-        return len(blocks) <= _BLOCKS_A_TURN
+        return True
+
+    def _is_full(self, turn: Hash, block: Hash) -> bool:
+        """Tell whether as many other blocks of a turn were looked at as there may be."""
+        blocks = self._turns.get(turn, ())
+        return block not in blocks and len(blocks) >= _BLOCKS_A_TURN
 
     def _put_off(self, announcement: Announcement, peer: PeerId, wait: int | None) -> None:
         """Keep a block that is early until its slot begins; one that is far ahead goes."""
@@ -251,7 +266,9 @@ class BlockExchange:
 
     async def _import(self, block: Block) -> None:
         header = block.header
-        await self._writer.verify(block)
+        # Of what the pool has the signatures are known to be good.
+        lacking = [raw for raw in block.extrinsics if self._pool.get(extrinsic_hash(raw)) is None]
+        await self._writer.verify(header, lacking)
         try:
             # `_complete` has compared the body with the header.
             await self._writer.import_block(block, is_whole=True)

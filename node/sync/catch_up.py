@@ -6,7 +6,9 @@ ahead of the next: asking, checking signatures, executing. What was executed is 
 there after a restart, and with another peer when one fails.
 
 How can it be attacked? A peer may say that it is ahead and is not: it is asked in its turn like every other, an attempt
-that brings nothing new for a while ends, and each failure doubles the time until the peer is asked again. Only a head
+that brings nothing new for a while ends, and each failure doubles the time until the peer is asked again. It may come
+again under a new name: who has come last is asked last. It may give just enough to be kept: while another peer is ahead
+too, what it gives has to have a least pace, by the time that was spent waiting for it, not by ours. Only a head
 that moves counts as catching up, so a peer cannot keep an author from its turns. A block that is false is the fault of
 the peer that is caught up with, whoever has given it; a body that is not the header's, of the one that gave it.
 """
@@ -49,6 +51,12 @@ _ANSWER_DEADLINE: Final = 15.0
 _LOOK_DEADLINE: Final = 5.0
 _PATIENCE: Final = 20.0
 """Seconds without a new block after which an attempt ends."""
+_PACE_WINDOW: Final = 20.0
+"""Seconds of waiting for a peer's answers after which it is seen how much it has given."""
+_LEAST_BLOCKS: Final = 128
+"""What it has to give in such a time, or"""
+_LEAST_BYTES: Final = 1 << 20
+"""as many bytes, if another peer is ahead too. Such a pace is ten times that at which blocks are made."""
 _LOOKS_WAITING: Final = 32
 _DISAGREEMENTS: Final = frozenset({BlockFault.STATE_ROOT, BlockFault.BAD_DIGEST})
 _ANSWERS_AHEAD: Final = 1
@@ -69,6 +77,26 @@ class _Attempt:
     shown: BlockRef | None = None
     """The last block that the peer has given."""
     has_failed: bool = False
+    is_slow: bool = False
+    waited: float = 0.0
+    """Seconds in which answers of the peer were waited for in the current window, and what they have brought:"""
+    answered: int = 0
+    answered_bytes: int = 0
+
+    def count_answer(self, seconds: float, blocks: int, size: int) -> bool:
+        """Count an answer; tell whether a window is over in which the peer has given too little."""
+        self.waited += seconds
+        self.answered += blocks
+        self.answered_bytes += size
+        if self.waited < _PACE_WINDOW:
+            return False
+        is_slow = self.answered < _LEAST_BLOCKS and self.answered_bytes < _LEAST_BYTES
+        self.waited, self.answered, self.answered_bytes = 0.0, 0, 0
+        return is_slow
+
+
+class _TooSlow(NetworkError):
+    """A peer holds us up, and another one is ahead too."""
 
 
 _Given: TypeAlias = tuple[PeerId, list[Block]]
@@ -104,13 +132,13 @@ class CatchUp:
         self._clock = clock
         self._on_change = on_change
         self._bell = Bell()
-        self._asked = 0
+        self._looked = 0
         self._to_look_at: dict[PeerId, None] = {}
         self._look = Bell()
         self.is_active = False
         """Whether the head is moving because of this."""
         self.has_settled = False
-        """Whether we have been level with all peers since the first one came."""
+        """Whether we have been level with all peers since the first one came, or have asked them all for nothing."""
         self._warned_at = self._clock_warned_at = float("-inf")
 
     @property
@@ -135,8 +163,14 @@ class CatchUp:
             while True:
                 with trio.move_on_after(_TICK):
                     await self._bell.wait()
+                round_began = self._peers.attempts
                 while (peer := self._ahead()) is not None:
-                    await self._from(peer)
+                    state = self._peers.find(peer)
+                    if state is not None and state.asked > round_began:
+                        # Whoever was here has been asked for nothing; others go on coming.
+                        self.has_settled = True
+                    if await self._from(peer):
+                        round_began = self._peers.attempts
                     self._set_active(False)
                 self.has_settled = self.has_settled or len(self._peers) > 0
 
@@ -150,13 +184,17 @@ class CatchUp:
 
         They need not be higher than ours: of two branches the heavier one wins.
         """
+        ahead = self._all_ahead()
+        return min(ahead, key=lambda found: found[0])[1] if ahead else None
+
+    def _all_ahead(self) -> list[tuple[int, PeerId]]:
+        """Return who is ahead and worth asking, in the order in which they came, and when each was asked."""
         final, now = self._chain.snapshot.finalized.number, trio.current_time()
-        ahead = [
+        return [
             (state.asked, peer)
             for peer, state in self._peers
             if state.useless_until <= now and (self._lacks(state.best, final) or self._lacks(state.latest, final))
         ]
-        return min(ahead)[1] if ahead else None
 
     def _lacks(self, block: BlockRef, final: BlockNumber) -> bool:
         return block.number > final and not self._chain.knows(block.hash) and not self._chain.is_known_bad(block.hash)
@@ -177,8 +215,8 @@ class CatchUp:
 
     def _next_peer(self) -> list[PeerId]:
         peers = [peer for peer, _ in self._peers]
-        self._asked += 1
-        return [peers[self._asked % len(peers)]] if peers else []
+        self._looked += 1
+        return [peers[self._looked % len(peers)]] if peers else []
 
     async def _look_at(self, peer: PeerId) -> None:
         """Ask a peer for the first block that it has and we do not."""
@@ -228,14 +266,13 @@ class CatchUp:
 
     # Catching up with one.
 
-    async def _from(self, peer: PeerId) -> None:
-        """Take what a peer has, until it has nothing more or fails us."""
+    async def _from(self, peer: PeerId) -> bool:
+        """Take what a peer has, until it has nothing more or fails us; tell whether that was anything new."""
         now = trio.current_time()
         attempt, before = _Attempt(peer, now, now), self._chain.snapshot.best
         state = self._peers.find(peer)
         if state is not None:
-            self._asked += 1
-            state.asked = self._asked
+            self._peers.is_asked(state)
         answers_in, answers = trio.open_memory_channel[_Given](_ANSWERS_AHEAD)
         checked_in, checked = trio.open_memory_channel[tuple[PeerId, Block]](_BLOCKS_AHEAD)
         async with trio.open_nursery() as nursery:
@@ -248,12 +285,25 @@ class CatchUp:
             seconds, name = trio.current_time() - attempt.began_at, to_hex(best.hash)[:10]
             log.info("caught up to block %d %s: %d blocks in %.1f s", best.number, name, attempt.blocks, seconds)
         if state is not None:
-            if best.number > before.number:
+            if best.number > before.number and not attempt.is_slow:
                 state.failures = 0
             if not attempt.has_failed:
                 state.best = state.latest = attempt.shown or best
             if best == before or attempt.has_failed:
                 state.fail(trio.current_time())
+        return attempt.blocks > 0
+
+    def _check_pace(self, attempt: _Attempt, asked_at: float, blocks: int, size: int) -> None:
+        """Count an answer.
+
+        Raises:
+            _TooSlow: the peer holds us up, while another one is ahead too.
+        """
+        if not attempt.count_answer(trio.current_time() - asked_at, blocks, size):
+            return
+        if any(peer != attempt.peer for _, peer in self._all_ahead()):
+            attempt.is_slow = True
+            raise _TooSlow(f"less than {_LEAST_BLOCKS} blocks in {_PACE_WINDOW:.0f} s of waiting")
 
     async def _ask(self, attempt: _Attempt, answers: trio.MemorySendChannel[_Given]) -> None:
         """Ask for block after block, up to an empty answer."""
@@ -262,9 +312,11 @@ class CatchUp:
         async with answers:
             while True:
                 try:
+                    asked_at = trio.current_time()
                     blocks = await self._request(attempt.peer, locator, most=MAX_BLOCKS, deadline=_ANSWER_DEADLINE)
                     if not blocks:
                         return
+                    self._check_pace(attempt, asked_at, len(blocks), sum(_size(block) for block in blocks))
                     self._look_at_clock(blocks[-1].header)
                     last = await _hand_on(attempt, answers, attempt.peer, blocks)
                     while ranges.helpers(BlockNumber(last.number + 2 * RANGE)):
@@ -287,9 +339,11 @@ class CatchUp:
         """Fetch what comes next from all who have it; return the last block that came.
 
         Raises:
-            NetworkError, MessageError: the peer that is caught up with does not name what comes next.
+            NetworkError, MessageError: the peer that is caught up with does not name what comes next, or not soon.
         """
+        asked_at = trio.current_time()
         headers = await self._request_headers(attempt.peer, (last.hash,), most=MAX_HEADERS, deadline=_ANSWER_DEADLINE)
+        self._check_pace(attempt, asked_at, len(headers), 0)
         async with ranges.fetch(headers) as pieces:
             async for giver, blocks in pieces:
                 self._look_at_clock(blocks[-1].header)
@@ -304,7 +358,7 @@ class CatchUp:
             async for giver, blocks in answers:
                 for block in blocks:
                     if not self._chain.knows(block.header.hash()):
-                        await self._writer.verify(block)
+                        await self._writer.verify(block.header, block.extrinsics)
                     await checked.send((giver, block))
 
     async def _execute(self, attempt: _Attempt, checked: trio.MemoryReceiveChannel[tuple[PeerId, Block]]) -> None:
@@ -397,6 +451,10 @@ async def _hand_on(
     attempt.shown = BlockRef(last.number, last.hash())
     await answers.send((giver, blocks))
     return attempt.shown
+
+
+def _size(block: Block) -> int:
+    return sum(map(len, block.extrinsics))
 
 
 def tell_invalid(header: Header, fault: InvalidBlock) -> None:

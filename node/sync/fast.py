@@ -25,11 +25,11 @@ from node.age import half_leak
 from node.chain_spec import ChainSpec
 from node.errors import ExitCode, NodeError
 from node.executor import Executor
-from node.followed import BadVotes, FollowedChain
+from node.followed import BadVotes, FollowedChain, LeakUnseen
 from node.ring import MAX_SLOTS_AHEAD, slot_at
 from node.sync.asker import Asker, is_unknown
 from node.sync.messages import MAX_HEADERS, Handshake, MessageError, StateAnswer
-from node.sync.pace import Pace, PeerFails, PeerLies, SourcePeer
+from node.sync.pace import Pace, PeerFails, PeerLies, SourcePeer, is_too_slow
 from node.sync.state_fetch import fetch_state
 from node.sync.trusted_way import BYTES_HELD, TrustedWay, size_of
 from node.sync.vote_search import VoteSearch
@@ -46,6 +46,8 @@ _WAITING: Final = 10.0
 _PROGRESS: Final = 5.0
 _HEADERS_HELD: Final = 8_192
 """Headers that are in memory only: the last ones, of which some may not be there to stay."""
+_LOST_AFTER: Final = 120.0
+"""Seconds without a header or range from anybody until headers are given up that half of the peers do not know."""
 _AT_ONCE: Final = 32
 """Headers that are followed at once in a thread, which cannot be interrupted."""
 
@@ -60,7 +62,7 @@ class FastSync:
         snapshot: Snapshot,
         executor: Executor,
         clock: Callable[[], int],
-        trusted: BlockRef | None,
+        trusted: BlockRef,
     ) -> None:
         """Take the parts.
 
@@ -77,6 +79,7 @@ class FastSync:
         self._came = trio.Event()
         self._way = TrustedWay()
         self._strangers: set[PeerId] = set()
+        self._given_at = float("-inf")
         self._pace = Pace(float("-inf"))
         self._told_at = float("-inf")
 
@@ -85,13 +88,9 @@ class FastSync:
 
         Raises:
             StorageError: the database has failed.
-            NodeError: what it has contradicts the trusted block.
+            NodeError: the trusted block is too old, or what is in the database cannot be followed.
         """
-        if self._trusted is None:
-            log.warning(
-                "fast sync without --trusted believes whoever had the votes in the past: a history that was made up "
-                "by producers who have left cannot be told from the right one"
-            )
+        self._given_at = trio.current_time()
         await self._executor.on_chain(self._resume)
         while True:
             peer = await self._next_peer()
@@ -142,10 +141,10 @@ class FastSync:
     # Peers.
 
     async def _next_peer(self) -> PeerId:
-        """Wait for a peer that may be asked; of several, the one that failed least."""
+        """Wait for a peer that may be asked; of several, the best one so far."""
         while True:
             now = trio.current_time()
-            ready = [(peer.failures, name) for name, peer in self._peers.items() if peer.not_before <= now]
+            ready = [(peer.rank, name) for name, peer in self._peers.items() if peer.not_before <= now]
             if ready:
                 # Of equals the one that came first: names can be chosen.
                 return min(ready, key=lambda one: one[0])[1]
@@ -191,18 +190,30 @@ class FastSync:
         return await ask.body(snapshot.target_header)
 
     def _moved(self, ask: Asker, count: int) -> None:
-        """Note what a peer has given; raises PeerFails if it is too little for the time, and another one is ready."""
+        """Note what a peer has given; raises PeerFails if it is slow, and a better one is ready."""
         now = trio.current_time()
-        others = any(name != ask.peer and peer.not_before <= now for name, peer in self._peers.items())
-        if self._pace.is_too_slow(now, count) and others:
+        pace, asked = self._pace.measured(now, count), self._peers.get(ask.peer)
+        if pace is None or asked is None:
+            return
+        asked.pace = pace
+        ready = [peer.pace for peer in self._peers.values() if peer is not asked and peer.not_before <= now]
+        if is_too_slow(pace, ready):
             raise PeerFails("the peer is slow")
+
+    def _gave(self, name: PeerId) -> None:
+        """Note that a peer has what goes on from our headers."""
+        self._given_at = trio.current_time()
+        self._strangers.discard(name)
+        peer = self._peers.get(name)
+        if peer is not None:
+            peer.failures = 0
 
     # Headers.
 
     async def _headers(self, ask: Asker) -> tuple[FollowedChain, list[Header]]:
         """Follow a peer's chain to its end; return it there, and the headers that are not stored yet."""
         trusted = self._trusted
-        if trusted is not None and not self._chain.is_trusted and not self._way.is_known:
+        if not self._chain.is_trusted and not self._way.is_known:
             await self._way.find(self._chain.copy(), trusted, partial(self._more, ask))
         chain, fresh, size = self._chain.copy(), list[Header](), 0
         while headers := await self._more(ask, chain):
@@ -235,15 +246,19 @@ class FastSync:
         at = 0
         try:
             while at < len(headers):
-                at += await self._executor.aside(_follow, chain, headers[at : at + _AT_ONCE])
+                count = await self._executor.aside(_follow, chain, headers[at : at + _AT_ONCE])
+                if not count:
+                    break
+                at += count
                 if chain.handover is not None:
                     await self._votes(ask).show(chain)
         except InvalidBlock as error:
             raise PeerLies(Misbehaviour.BAD_BLOCK, f"behind block {chain.head.number}: {error}") from None
         if chain.slot > slot_at(self._clock(), self._spec.slot_duration) + MAX_SLOTS_AHEAD:
             raise PeerFails(f"block {chain.head.number} is far ahead of this machine's clock: is the clock right?")
+        headers = headers[:at]
         if headers:
-            self._strangers.discard(ask.peer)
+            self._gave(ask.peer)
             self._moved(ask, len(headers))
         self._tell("fast sync: header %d", chain.head.number)
         return headers
@@ -259,12 +274,33 @@ class FastSync:
             self._chain.follow(header, is_checked=True)
 
     async def _met_stranger(self, peer: PeerId) -> None:
-        """A peer knows nothing of our last header: if half of them do not, that one is taken for the wrong one."""
+        """A peer knows nothing of our last header: if half of them do not, that one is taken for the wrong one.
+
+        Not while anybody gives what goes on from it: peers are easily made up.
+        """
         if self._way.is_known and not self._chain.is_trusted:
             return  # It leads to the trusted block.
         self._strangers = {*self._strangers, peer} & self._peers.keys()
-        if self._chain.head.number and 2 * len(self._strangers) >= max(1, len(self._peers)):
-            await self._executor.on_chain(self._start_over)
+        is_lost = trio.current_time() - self._given_at >= _LOST_AFTER
+        if is_lost and self._chain.head.number and 2 * len(self._strangers) >= max(1, len(self._peers)):
+            self._given_at = trio.current_time()
+            for known in self._peers.values():
+                known.failures, known.not_before = 0, float("-inf")
+            await self._executor.on_chain(self._go_back)
+
+    def _go_back(self) -> None:
+        """Forget the headers behind the trusted block, and behind the one whose state is being fetched."""
+        target = self._snapshot.target
+        sure = max(self._trusted.number, target.number if target is not None else 0)
+        if not self._chain.is_trusted or not sure:
+            self._start_over()
+        elif sure < self._chain.head.number:
+            log.info("the headers behind block %d lead nowhere; they are forgotten", sure)
+            self._snapshot.cut(BlockNumber(sure))
+            self._strangers = set()
+            self._chain = FollowedChain(self._spec, self._genesis, self._trusted)
+            for header in self._snapshot.headers():
+                self._chain.follow(header, is_checked=True)
 
     def _votes(self, ask: Asker) -> VoteSearch:
         return VoteSearch(ask, self._executor, partial(self._moved, ask))
@@ -274,17 +310,27 @@ class FastSync:
         trusted = self._trusted
         if not chain.is_trusted:
             raise PeerFails("the peer has not got the trusted block yet")
-        now = slot_at(self._clock(), self._spec.slot_duration)
-        if chain.trusted_slot is not None and now - chain.trusted_slot > half_leak(self._spec):
-            log.warning(
-                "the trusted block is older than half the leak: whoever has left since could have made another history"
-            )
+        self._check_age(chain)
         final = await self._votes(ask).final(chain)
-        if trusted is not None and (final is None or final.number <= trusted.number):
+        if trusted.number and (final is None or final.number <= trusted.number):
             return trusted
         if final is None or not final.number:
             raise PeerFails("nothing is final yet")
         return BlockRef(final.number, final.hash)
+
+    def _check_age(self, chain: FollowedChain) -> None:
+        """Refuse a trusted block since which voters who were present may have leaked: others could show what they like.
+
+        Raises:
+            NodeError: it is too old.
+        """
+        now = slot_at(self._clock(), self._spec.slot_duration)
+        if chain.trusted_slot is not None and now - chain.trusted_slot > half_leak(self._spec):
+            raise NodeError(
+                ExitCode.FAILED,
+                f"the trusted block {self._trusted.number} is older than half the leak: whoever has left since could "
+                "have made another history. Name a later final block with --trusted",
+            )
 
     # The state.
 
@@ -295,7 +341,7 @@ class FastSync:
         def stored(answer: StateAnswer) -> None:
             nonlocal count
             count += len(answer.pairs)
-            self._strangers.clear()
+            self._gave(ask.peer)
             self._moved(ask, sum(1 + len(value) // 1_024 for _, value in answer.pairs))
             self._tell("fast sync: %d keys of the state of block %d", count, header.number)
 
@@ -331,9 +377,13 @@ class FastSync:
 
 
 def _follow(chain: FollowedChain, headers: list[Header]) -> int:
-    """Follow headers, up to one whose handover has to be shown; return how many."""
-    for count, header in enumerate(headers, 1):
-        chain.follow(header)
-        if chain.handover is not None:
+    """Follow headers, up to one whose handover has to be shown, or before a leak; return how many."""
+    for count, header in enumerate(headers):
+        try:
+            chain.follow(header)
+        except LeakUnseen as error:
+            log.info("headers are followed no further, the blocks behind have to be executed: %s", error)
             return count
+        if chain.handover is not None:
+            return count + 1
     return len(headers)

@@ -19,6 +19,8 @@ from node.sync.messages import Handshake, MessageError
 from node.sync.peers import PeerStates
 from node.sync.transactions import TransactionExchange
 from node.sync.votes import VoteExchange
+from p2p.budget import Budgets
+from p2p.config import Rate
 from p2p.network import Misbehaviour, Network, PeerId, PeerInfo, Refuse, Topic, Verdict
 from pallets.finality.votes import Vote
 from runtime.header import Block, Header
@@ -31,6 +33,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MEETINGS: Final = 64
+_MICROSECONDS: Final = 1_000_000
+_WORK: Final = Rate(messages=1e9, size=0.25 * _MICROSECONDS, burst=4.0)
+"""Microseconds of a processor a second that answers to one peer may take; a second's worth of work at once."""
+_LONGEST_WAIT: Final = 5.0
+"""Seconds that a request waits for that, at most."""
 
 
 class PeerHandler:
@@ -69,6 +76,7 @@ class PeerHandler:
         )
         self._votes = None if votes is None else votes(network)
         self._answers = Answers(chain, pool, executor, self._blocks.assembled)
+        self._work = Budgets(_WORK, trio.current_time)
         self._met_in, self._met = trio.open_memory_channel[PeerId](_MEETINGS)
 
     async def run(self) -> None:
@@ -94,6 +102,10 @@ class PeerHandler:
     def _break(self, error: StorageError) -> None:
         self._broken = self._broken or error
         self._breaks.set()
+
+    async def executed(self) -> None:
+        """Wait until the blocks are executed that peers have announced before now."""
+        await self._blocks.executed()
 
     def announce(self, block: Block) -> None:
         """Tell everybody of a block that we have made."""
@@ -160,15 +172,24 @@ class PeerHandler:
         return Verdict.IGNORE
 
     async def on_request(self, peer: PeerId, kind: int, payload: bytes) -> bytes:
-        """Answer a peer."""
+        """Answer a peer, later if its answers have taken more than its share of a processor."""
+        work = self._work.of(peer)
+        wait = work.charge(0)
+        if wait > _LONGEST_WAIT:
+            raise Refuse("busy with what was asked before")
+        if wait > 0:
+            await trio.sleep(wait)
+        spent: list[float] = []
         try:
-            return await self._answers.to(kind, payload)
+            return await self._answers.to(kind, payload, spent)
         except MessageError as error:
             self._network.report(peer, Misbehaviour.BAD_MESSAGE, str(error))
             raise Refuse(str(error)) from None
         except StorageError as error:
             self._break(error)
             raise Refuse("the database has failed") from None
+        finally:
+            work.charge(round(sum(spent) * _MICROSECONDS))
 
 
 def _counted(peers: int) -> str:

@@ -24,7 +24,8 @@ class PeerState:
 
     A peer that has switched to another branch may be at a lower block than before.
 
-    `asked` counts up from attempt to attempt with any peer; until `useless_until`, by trio's clock, there is no other.
+    `asked` counts up from attempt to attempt with any peer. It begins where the count is when a peer comes, so who has
+    come last is asked last. Until `useless_until`, by trio's clock, there is no other attempt.
     """
 
     best: BlockRef
@@ -46,6 +47,8 @@ class PeerStates:
     def __init__(self) -> None:
         """Start alone."""
         self._states: dict[PeerId, PeerState] = {}
+        self.attempts = 0
+        """How often anybody was caught up with."""
 
     def __len__(self) -> int:
         """Count them."""
@@ -57,7 +60,7 @@ class PeerStates:
 
     def add(self, peer: PeerId, handshake: Handshake) -> None:
         """A peer has introduced itself."""
-        self._states[peer] = PeerState(handshake.best, handshake.best, handshake.finalized)
+        self._states[peer] = PeerState(handshake.best, handshake.best, handshake.finalized, self.attempts)
 
     def remove(self, peer: PeerId) -> None:
         """A peer has gone."""
@@ -66,6 +69,11 @@ class PeerStates:
     def find(self, peer: PeerId) -> PeerState | None:
         """Return what is known of a peer, if it is connected."""
         return self._states.get(peer)
+
+    def is_asked(self, state: PeerState) -> None:
+        """An attempt with a peer begins; whoever is here comes before it next time."""
+        self.attempts += 1
+        state.asked = self.attempts
 
     def has_block(self, peer: PeerId, block: BlockRef) -> None:
         """A peer has shown that it has a block, and that it was among its best ones a moment ago."""

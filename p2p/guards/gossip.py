@@ -20,52 +20,13 @@ from p2p.budget import Budgets
 from p2p.config import NetworkConfig
 from p2p.faults import Faults
 from p2p.guards.isolation import IsolatedManager, Report
+from p2p.muxer import BufferedReader, direct
 from p2p.network import Misbehaviour, PeerId, Verdict
 from p2p.validation import Deliver, Validation
 
-_READ_SIZE: Final = 64 * 1024
 _QUEUE_SIZE: Final = 256
 _MAX_IDS: Final = 1_000
 _MAX_SUBSCRIPTIONS: Final = 16
-
-
-class BufferedReader:
-    """Frames with a varint length, read from a stream in large pieces."""
-
-    def __init__(self, stream: INetStream) -> None:
-        self._stream = stream
-        self._buffer = bytearray()
-
-    async def frame(self, limit: int) -> bytes | None:
-        """The next frame, or None at the end of the stream.
-
-        Raises: ValueError, if it is longer than the limit; StreamError.
-        """
-        length = shift = used = 0
-        while True:
-            if used == len(self._buffer) and not await self._fill():
-                return None
-            byte = self._buffer[used]
-            used += 1
-            length |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                break
-            if shift > 35:
-                raise ValueError("a length of more than five bytes")
-        if length > limit:
-            raise ValueError(f"a frame of {length} bytes, {limit} are allowed")
-        while len(self._buffer) < used + length:
-            if not await self._fill():
-                return None
-        frame = bytes(self._buffer[used : used + length])
-        del self._buffer[: used + length]
-        return frame
-
-    async def _fill(self) -> bool:
-        data = await self._stream.read(_READ_SIZE)
-        self._buffer += data
-        return bool(data)
 
 
 def _is_signed(msg: rpc_pb2.Message) -> bool:
@@ -101,6 +62,7 @@ class GuardedPubsub(Pubsub):
             max_inbound_rpc_size=2 * config.max_gossip,
         )
         self._config = config
+        self._mesh = router
         self._faults = faults
         self._report = report
         self._budgets = budgets
@@ -118,7 +80,7 @@ class GuardedPubsub(Pubsub):
         """Reads a peer's gossip until its stream ends or breaks a rule."""
         peer_id = stream.muxed_conn.peer_id
         peer = PeerId(str(peer_id))
-        reader = BufferedReader(stream)
+        reader = BufferedReader(direct(stream))
         budget = self._budgets.of(peer)
         self._reading[peer_id] += 1
         try:
@@ -165,7 +127,7 @@ class GuardedPubsub(Pubsub):
 
     async def _take_message(self, peer_id: ID, peer: PeerId, msg: rpc_pb2.Message) -> None:
         """Has a message validated beside everything else, as soon as its peer has a place for it."""
-        if not self._admitted(peer) or self._is_known(msg):
+        if not self._admitted(peer) or self._is_known(msg, peer):
             return
         leave_place = await self._validation.take_place(peer)
 
@@ -196,8 +158,9 @@ class GuardedPubsub(Pubsub):
         for iwant in control.iwant:
             del iwant.messageIDs[_MAX_IDS:]
 
-    def _is_known(self, msg: rpc_pb2.Message) -> bool:
-        return self._msg_id_constructor(msg) in self._validation or self._is_msg_seen(msg)
+    def _is_known(self, msg: rpc_pb2.Message, forwarder: PeerId) -> bool:
+        message_id = self._msg_id_constructor(msg)
+        return self._validation.brought(message_id, forwarder) or self.seen_messages.has(message_id)
 
     async def push_msg(self, msg_forwarder: ID, msg: rpc_pb2.Message) -> None:
         """Validates a message once, then passes it on."""
@@ -205,16 +168,25 @@ class GuardedPubsub(Pubsub):
         own = msg_forwarder == self.my_id
         try:
             # A forged copy of a message is not remembered: it would stand in for the message.
-            if self._is_known(msg) or not (own or self._is_sound(forwarder, msg)):
+            if self._is_known(msg, forwarder) or not (own or self._is_sound(forwarder, msg)):
                 return
-            with self._validation.in_flight(self._msg_id_constructor(msg)):
+            with self._validation.in_flight(self._msg_id_constructor(msg), forwarder) as holders:
                 accepted = own or await self._accepts(forwarder, msg)
                 self._mark_msg_seen(msg)
             if accepted:
-                await self.router.publish(msg_forwarder, msg)
+                self._pass_on(msg, holders)
         except Exception as error:
             self._faults.caught("gossip message", error, forwarder)
             self._report(forwarder, Misbehaviour.BAD_MESSAGE, f"a gossip message failed: {type(error).__name__}")
+
+    def _pass_on(self, msg: rpc_pb2.Message, holders: Collection[PeerId]) -> None:
+        """Sends a message to the mesh, but not to those who have brought it, nor to who made it."""
+        mesh, origin = self._mesh, ID(msg.from_id)
+        mesh.mcache.put(msg)
+        rpc = rpc_pb2.RPC(publish=[msg])
+        for peer_id in mesh.mesh.get(msg.topicIDs[0], ()):
+            if peer_id != origin and peer_id in self.peers and str(peer_id) not in holders:
+                mesh.send_rpc(peer_id, rpc)
 
     def _is_sound(self, forwarder: PeerId, msg: rpc_pb2.Message) -> bool:
         """Whether a message is one of ours to judge, within bounds, and by who it says."""
@@ -241,9 +213,10 @@ class GuardedPubsub(Pubsub):
         """The one writer of a peer's gossip stream."""
         queue._queue.max_size = _QUEUE_SIZE
         queue.max_message_size = self.max_inbound_rpc_size
+        writable = direct(stream)
         try:
             while (rpc := await queue.pop()) is not None:
-                if not await self.write_msg(stream, rpc):
+                if not await self.write_msg(writable, rpc):
                     return
         except Exception as error:
             self._faults.caught("gossip write", error, str(peer_id))
@@ -292,15 +265,6 @@ class GuardedGossipSub(GossipSub):
                 self._faults.caught("mesh heartbeat", error)
                 await trio.sleep(self.heartbeat_interval)
 
-    async def publish(self, msg_forwarder: ID, pubsub_msg: rpc_pb2.Message) -> None:
-        """Sends a message to the mesh, and forgets the times of it that nobody would read."""
-        await super().publish(msg_forwarder, pubsub_msg)
-        self.recent_message_deliveries.clear()
-
     async def flush_pending_messages(self, peer_id: ID) -> None:
         """Drops what waited for a peer's subscription: sending it would be a second writer on the stream."""
         self._pending_messages.pop(peer_id, None)
-
-    def _check_equivocation(self, msg: rpc_pb2.Message) -> bool:
-        # libp2p keeps a thousand whole messages for this; a message's id is checked before.
-        return True

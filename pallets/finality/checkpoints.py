@@ -27,11 +27,16 @@ from runtime.interface.context import Context
 from runtime.interface.errors import DispatchFailed, PalletError
 from runtime.interface.state import StateReader
 from runtime.interface.storage import StateWriter
+from runtime.interface.weights import MICROSECOND
 from runtime.primitives import AccountId, BlockNumber
 
 # For each account of a set of voters; both sets of a handover are merged for every checkpoint.
 _READING_WEIGHT: Final = 50_000
 _JOINT_WEIGHT: Final = 300_000
+REMOVAL_WEIGHT: Final = 20 * MICROSECOND
+"""For each checkpoint that is open no more."""
+MOST_CHARGED_REMOVALS: Final = 500
+"""Beyond these they are free: however long a stall was, the votes that end it have to fit into a block."""
 
 
 def reading_weight(voters: int, following: int) -> int:
@@ -164,10 +169,13 @@ def _finalize(context: Context, epoch: int, checkpoint: OpenCheckpoint) -> None:
     FINALIZED.put(state, final)
     context.deposit(events.CHECKPOINT_FINALIZED, final)
     passed: OpenCheckpoint | None = checkpoint
+    removed = 0
     while passed is not None:
         OPEN.remove(state, epoch)
+        removed += 1
         epoch = passed.previous
         passed = OPEN.find(state, epoch)
+    context.charge(min(removed, MOST_CHARGED_REMOVALS) * REMOVAL_WEIGHT)
     _forget_sets(state, checkpoint.voters)
     complete_handover(context)
 

@@ -7,7 +7,7 @@ from functools import partial
 from pallets.matrix_factorization import errors, events
 from pallets.matrix_factorization.config import MAX_BATCH, MAX_TITLE_BYTES, PREDICTION_FRACTION_BITS, Config
 from pallets.matrix_factorization.fixed_point import FRACTION_BITS, ONE
-from pallets.matrix_factorization.ratings import RatingListEditor
+from pallets.matrix_factorization.ratings import RatingList, RatingListEditor
 from pallets.matrix_factorization.storage import ITEM_COUNT, ITEMS, MODEL, RATINGS, Item, Model
 from pallets.matrix_factorization.view import ModelBranch
 from runtime.interface.calls import Call
@@ -31,11 +31,15 @@ _PREDICTION_WEIGHT = 400 * MICROSECOND
 _FOLLOWING_WEIGHT = 1_000 * MICROSECOND
 _REGISTRATION_WEIGHT = 60 * MICROSECOND
 
-# What the length of a list costs, a rating in it: learning from it at the end of the block, copying it for a change,
-# and looking for an item.
+# What a rating in a list costs: learning from it at the end of the block, copying it for a change, and looking for an
+# item. An old value that is remembered for an epoch is compared with the present ones, copied and looked through.
 _LEARNING_WEIGHT = 2_500_000
+_COMPARING_WEIGHT = 500_000
 _COPYING_WEIGHT = 5_000
 _SEARCHING_WEIGHT = 2_000
+
+# What all pages of items cost, an item in them, where the model is followed within a block.
+_PAGING_WEIGHT = 2_000
 
 
 def submit_rating(config: Config, context: Context, origin: Origin, item: int, rating: int) -> None:
@@ -54,14 +58,14 @@ def submit_ratings(config: Config, context: Context, origin: Origin, ratings: Se
     _rate(config, context, account, ratings)
 
 
-def retract_rating(context: Context, origin: Origin, item: int) -> None:
+def retract_rating(config: Config, context: Context, origin: Origin, item: int) -> None:
     """Take a rating back; after the next epoch the model is as if it had never been."""
     account = ensure_signed(origin)
     state = context.state
     _check_item(state, item)
     model = MODEL.get(state)
     ratings = RATINGS.get(state, account)
-    _charge_for_list(context, account, ratings.entries.size, 1)
+    _charge_for_list(config, context, account, ratings, 1)
     editor = RatingListEditor(ratings, model.generation, model.active, room=0)
     if editor.get(item) is None:
         raise DispatchFailed(errors.NOT_RATED)
@@ -73,7 +77,7 @@ def retract_rating(context: Context, origin: Origin, item: int) -> None:
     context.deposit(events.RATING_RETRACTED, account, item)
 
 
-def get_prediction(context: Context, origin: Origin, item: int) -> None:
+def get_prediction(config: Config, context: Context, origin: Origin, item: int) -> None:
     """Let the chain say what it expects the sender to give an item, for everybody to read."""
     account = ensure_signed(origin)
     _check_item(context.state, item)
@@ -83,7 +87,8 @@ def get_prediction(context: Context, origin: Origin, item: int) -> None:
     # before that: had a prediction without room been followed, the next one in the block would cost less.
     own = RATINGS.get(context.state, account).entries.size
     unsynced = branch.unsynced(context.state)
-    context.charge((unsynced + own) * _LEARNING_WEIGHT + (_FOLLOWING_WEIGHT if unsynced else 0))
+    following = config.scaled(_FOLLOWING_WEIGHT) + branch.items.size * _PAGING_WEIGHT
+    context.charge(config.scaled((unsynced + own) * _LEARNING_WEIGHT) + (following if unsynced else 0))
     branch.sync(context.state)
     clipped = min(max(branch.predict(account, item), -ONE), ONE)
     context.deposit(events.PREDICTION_OBTAINED, account, item, clipped << (PREDICTION_FRACTION_BITS - FRACTION_BITS))
@@ -113,10 +118,34 @@ def add_item(state: StateWriter, item: int, entry: Item) -> None:
     ITEM_COUNT.put(state, item + 1)
 
 
-def _charge_for_list(context: Context, account: AccountId, length: int, items: int) -> None:
-    """Count the cost of touching so many items of a list: for the first time in this block, or once more."""
-    is_touched = context.state.is_touched(RATINGS.key(account))
-    context.charge(length * ((_COPYING_WEIGHT if is_touched else _LEARNING_WEIGHT) + items * _SEARCHING_WEIGHT))
+def _charge_for_list(
+    config: Config, context: Context, account: AccountId, ratings: RatingList, items: int, new: int = 0
+) -> None:
+    """Count the cost of touching so many items of a list, of which `new` may be added to it.
+
+    The first touch in a block pays for learning: once for each epoch that is followed, and twice where all items of the
+    list are solved anew because that epoch knows too little of it.
+    """
+    length, old = ratings.entries.size + new, ratings.old_values
+    context.charge((length + old) * (_COPYING_WEIGHT + items * _SEARCHING_WEIGHT))
+    if context.state.is_touched(RATINGS.key(account)):
+        return
+    model = MODEL.get(context.state)
+    followed = [model.active]
+    if model.is_pending and context.number >= model.due:
+        followed.append(model.generation)
+    times = sum(1 + ratings.may_differ_in_half(generation, items) for generation in followed)
+    context.charge(times * (config.scaled(length * _LEARNING_WEIGHT) + old * _COMPARING_WEIGHT))
+
+
+def heaviest_call(config: Config, most: int) -> int:
+    """Return a bound on what a call weighs: a batch in a list of `most` that no epoch knows, where one begins.
+
+    A list remembers old values for two epochs at most.
+    """
+    batch = config.scaled(_RATING_WEIGHT + _FURTHER_RATING_WEIGHT * (MAX_BATCH - 1))
+    learning = 4 * (config.scaled(most * _LEARNING_WEIGHT) + 2 * most * _COMPARING_WEIGHT)
+    return batch + learning + 3 * most * (_COPYING_WEIGHT + MAX_BATCH * _SEARCHING_WEIGHT)
 
 
 def _check_item(state: StateWriter, item: int) -> None:
@@ -138,9 +167,9 @@ def _rate(config: Config, context: Context, account: AccountId, ratings: Sequenc
     state = context.state
     model = MODEL.get(state)
     before = RATINGS.get(state, account)
-    _charge_for_list(context, account, before.entries.size + len(ratings), len(ratings))
+    _charge_for_list(config, context, account, before, len(ratings), new=len(ratings))
     if before.entries.size == 0:
-        context.charge(_FIRST_RATING_WEIGHT)
+        context.charge(config.scaled(_FIRST_RATING_WEIGHT))
     editor = RatingListEditor(before, model.generation, model.active, room=len(ratings))
     changed = False
     for item, rating in ratings:
@@ -161,6 +190,7 @@ def _rate(config: Config, context: Context, account: AccountId, ratings: Sequenc
             generation=model.generation,
             active=model.active,
             due=model.due,
+            frozen_at=model.frozen_at,
             frozen_ratings=model.frozen_ratings,
             ratings=model.ratings + len(editor) - before.entries.size,
             drift=model.drift + editor.drift,
@@ -177,29 +207,30 @@ _RATING = Field("rating", I64, "i64")
 
 def build_calls(config: Config) -> tuple[Call, ...]:
     """Declare the calls; their indices never change."""
+    rating, further = config.scaled(_RATING_WEIGHT), config.scaled(_FURTHER_RATING_WEIGHT)
     return (
         Call(
             0,
             "submit_rating",
             (_ITEM, _RATING),
             partial(submit_rating, config),
-            lambda _item, _rating: _RATING_WEIGHT,
+            lambda _item, _rating: rating,
             "Rate an item, on the scale of the chain; a second rating of the same item replaces the first.",
         ),
         Call(
             1,
             "get_prediction",
             (_ITEM,),
-            get_prediction,
-            lambda _item: _PREDICTION_WEIGHT,
+            partial(get_prediction, config),
+            lambda _item: config.scaled(_PREDICTION_WEIGHT),
             "Ask the chain for the rating it expects you to give; the answer is the event PredictionObtained.",
         ),
         Call(
             2,
             "retract_rating",
             (_ITEM,),
-            retract_rating,
-            lambda _item: _RATING_WEIGHT,
+            partial(retract_rating, config),
+            lambda _item: rating,
             "Take a rating back.",
         ),
         Call(
@@ -215,7 +246,7 @@ def build_calls(config: Config) -> tuple[Call, ...]:
             "submit_ratings",
             (Field("ratings", Vec(Tuple(U64, I64), MAX_BATCH), "Vec<(u64, i64)>"),),
             partial(submit_ratings, config),
-            lambda ratings: _RATING_WEIGHT + _FURTHER_RATING_WEIGHT * max(len(ratings) - 1, 0),
+            lambda ratings: rating + further * max(len(ratings) - 1, 0),
             "Rate up to 256 items at once; all or none.",
         ),
     )

@@ -97,8 +97,9 @@ class CanonicalRows:
         ids = self._canonical.item_ids[learned]
         larger[ids] = self._canonical.rows[learned]
         filled[lines] = filled[ids] = True
-        self._table = larger, filled
-        return self._table
+        # Not what stands there a moment later: another thread may have made a smaller one meanwhile.
+        table = self._table = larger, filled
+        return table
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ class Parameters:
     quiet_blocks: int
     ratings_per_delay_block: int
     item_commits_per_block: int
+    entity_work: int
     model: ModelParameters
 
 

@@ -54,17 +54,18 @@ class ItemTable:
 
     A changed version shares all but the touched pages with the old one. A page of which no item was ever rated is not
     there (None): what stands in it is the prior. So a change costs by the items it touches, not by all there are.
-    `frozen` has the hyperparameters. Layouts: `posterior`.
+    `frozen` has the hyperparameters, `rated_count` says how many items have raters. Layouts: `posterior`.
     """
 
     frozen: Frozen
     size: int
     pages: tuple[Page | None, ...]
+    rated_count: int
 
     @classmethod
     def unrated(cls, frozen: Frozen, count: int) -> ItemTable:
         """Return the table of so many items that nobody has rated."""
-        return cls(frozen, count, (None,) * _pages_of(count))
+        return cls(frozen, count, (None,) * _pages_of(count), 0)
 
     @classmethod
     def at_freeze(cls, frozen: Frozen, count: int) -> ItemTable:
@@ -73,12 +74,12 @@ class ItemTable:
         lines = np.zeros(model.item_ids.size, _line_type(frozen.config.model.width))
         lines["totals"], lines["raters"], lines["rows"] = model.totals, model.raters, model.rows
         lines["mean"], lines["covariance"] = model.items.mean, model.items.covariance
-        return cls.unrated(frozen, count)._with(model.item_ids, lines)
+        return cls.unrated(frozen, count)._with(model.item_ids, lines, model.item_ids.size)
 
     def sized(self, count: int) -> ItemTable:
         """Return the table with items up to `count`: new ones are unrated, and so must be those that are dropped."""
         pages = self.pages[: _pages_of(count)]
-        return ItemTable(self.frozen, count, pages + (None,) * (_pages_of(count) - len(pages)))
+        return ItemTable(self.frozen, count, pages + (None,) * (_pages_of(count) - len(pages)), self.rated_count)
 
     def changed(self, ids: I64, sums: I64, raters: I64) -> ItemTable:
         """Add to the statistics of some items, ascending, and solve these anew.
@@ -87,11 +88,13 @@ class ItemTable:
         """
         lines = self._take(ids)
         lines["totals"] += sums
+        known = np.count_nonzero(lines["raters"])
         lines["raters"] += raters
+        rated = self.rated_count + int(np.count_nonzero(lines["raters"]) - known)
         constants = self.frozen.config.model
         solved = solve_items(lines["totals"], item_prior_means(ids, constants), self.frozen.prior)
         lines["mean"], lines["covariance"], lines["rows"] = solved.mean, solved.covariance, item_rows(solved)
-        return self._with(ids, lines)
+        return self._with(ids, lines, rated)
 
     def posteriors(self, ids: I64) -> ItemPosteriors:
         """Return the posteriors of some items. Shape: ids (n,)."""
@@ -169,8 +172,8 @@ class ItemTable:
         lines[without] = _prior_lines(self.frozen, ids[without])
         return lines
 
-    def _with(self, ids: I64, lines: Lines) -> ItemTable:
-        """Return the table with the lines of some items, ascending, replaced."""
+    def _with(self, ids: I64, lines: Lines, rated: int) -> ItemTable:
+        """Return the table with the lines of some items, ascending, replaced, so that `rated` items have raters."""
         pages = list(self.pages)
         source = lines.view(np.uint8).reshape(ids.size, lines.dtype.itemsize)
         numbers = ids >> _PAGE_BITS
@@ -184,7 +187,7 @@ class ItemTable:
             copy = fresh[number].copy() if page is None else page.copy()
             copy[places[run]] = source[run]
             pages[number] = copy
-        return ItemTable(self.frozen, self.size, tuple(pages))
+        return ItemTable(self.frozen, self.size, tuple(pages), rated)
 
 
 def _pages_of(count: int) -> int:

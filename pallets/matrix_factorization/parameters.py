@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 _MILLION = 1_000_000
 _MAX_U32 = 2**32 - 1
-MAX_DIMENSION = 64
-_MAX_SWEEPS = 1_000
+MAX_DIMENSION = 16
+_MAX_SWEEPS = 64
 _MAX_PRECISION = 1_024 * _MILLION
+# Q20 has 32 bits: nothing from 2^11 on, nothing below 2^-20.
+_OVER = 2_048
+_FINEST = 1 << 20
 
 
 class ParameterError(ValueError):
@@ -50,16 +53,20 @@ class ModelParameters:
         _check("dimension", self.dimension, 1, MAX_DIMENSION)
         _check("sweeps", self.sweeps, 1, _MAX_SWEEPS)
         _check("learning_minimum", self.learning_minimum, 1, _MAX_U32)
-        for name in ("user_bias", "user_factor", "item_bias", "item_factor"):
-            # Below the pivot floor of 2^-10 a variance could not be inverted faithfully.
-            _check(f"{name}_variance_ppm", getattr(self, f"{name}_variance_ppm"), 1_000, 100 * _MILLION)
         _check("amplitude_ppm", self.amplitude_ppm, 0, _MILLION)
         _check("pseudo_observations_ppm", self.pseudo_observations_ppm, 1, _MAX_U32)
-        _check("precision_shape_ppm", self.precision_shape_ppm, 1, _MAX_U32)
         _check("minimum_precision_ppm", self.minimum_precision_ppm, 1_000, _MAX_PRECISION)
         _check("maximum_precision_ppm", self.maximum_precision_ppm, self.minimum_precision_ppm, _MAX_PRECISION)
         low, high = self.minimum_precision_ppm, self.maximum_precision_ppm
         _check("initial_precision_ppm", self.initial_precision_ppm, low, high)
+        # b0 = shape / tau, for every tau that a chain may learn.
+        _check("precision_shape_ppm", self.precision_shape_ppm, -(-high // _FINEST), min((_OVER - 1) * low, _MAX_U32))
+        for name in ("user_bias", "user_factor", "item_bias", "item_factor"):
+            # Below the pivot floor of 2^-10 a variance could not be inverted faithfully. What items see of a rater is
+            # tau times its moments.
+            most = (_OVER * _MILLION**2 - 1) // high if name.startswith("user") else 100 * _MILLION
+            most = min(most, 100 * _MILLION)
+            _check(f"{name}_variance_ppm", getattr(self, f"{name}_variance_ppm"), 1_000, most)
         _check("trust_kappa_ppm", self.trust_kappa_ppm, 0, _MAX_U32)
 
     @property
@@ -71,6 +78,16 @@ class ModelParameters:
     def packed(self) -> int:
         """P: entries of the upper triangle of a D x D matrix."""
         return self.width * (self.width + 1) // 2
+
+    @property
+    def solving(self) -> int:
+        """Steps of solving one user or item: an inverse takes D pivots, each over P entries."""
+        return self.width * self.packed
+
+    @property
+    def effort(self) -> int:
+        """Steps of solving it in every sweep."""
+        return self.solving * self.sweeps
 
 
 def decimal(ppm: int) -> float:

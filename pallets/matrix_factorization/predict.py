@@ -20,6 +20,9 @@ from pallets.matrix_factorization.posterior import ItemPosteriors, UserPosterior
 INTERVAL_90 = 1.6448536
 """Half the width of the central interval that holds 90% of a normal distribution, in standard deviations."""
 
+MOST_VARIANCE = 2.0**41
+"""What a variance on [-1, 1] is clipped to, so that it has 62 bits in Q20. None of a model comes near it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
@@ -43,8 +46,8 @@ def predict(users: UserPosteriors, items: ItemPosteriors) -> Predictions:
     """Mean and variance of each user's rating of each item, in pairs; a single user or item goes with all.
 
     With x = [b, p], y = [c, q], z = [1, q], w = [1, p]: mean = E[c + x.z], variance = E[z]' Sx E[z] + E[w]'
-    Sy E[w] + tr(Sx Sy) over the features + 1 / tau. Rounds half to even. Bounds: |mean| < 2^47, 1 / tau <=
-    variance < 2^62. Source: docs/inference.md, eq. 7.
+    Sy E[w] + tr(Sx Sy) over the features + 1 / tau. Rounds half to even. Bounds: |mean| < 2^48, 1 / tau <=
+    variance <= 2^61. Source: docs/inference.md, eq. 7.
     """
     width = users.mean.shape[1]
     rows, columns = triangle(width)
@@ -62,6 +65,7 @@ def predict(users: UserPosteriors, items: ItemPosteriors) -> Predictions:
     terms[diagonal] *= 0.5
     # Rounded covariances may be indefinite in their last bit.
     variance = np.maximum(sum_lines(terms), 0.0) + 1.0 / as_columns(users.precision)
+    variance = np.minimum(variance, MOST_VARIANCE)
     return Predictions(np.rint(mean * ONE).astype(np.int64), np.rint(variance * ONE).astype(np.int64))
 
 

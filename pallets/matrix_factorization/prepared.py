@@ -12,7 +12,7 @@ import numpy as np
 
 from pallets.matrix_factorization.fixed_point import F64, ONE, RatingScale, from_fixed, square_index, triangle
 from pallets.matrix_factorization.posterior import ItemPosteriors, UserPosteriors
-from pallets.matrix_factorization.predict import INTERVAL_90, Predictions
+from pallets.matrix_factorization.predict import INTERVAL_90, MOST_VARIANCE, Predictions
 
 
 def user_rows(users: UserPosteriors) -> F64:
@@ -50,7 +50,7 @@ class RowPredictor:
         """Mean and variance of ratings, in pairs of rows; a single user or item goes with all. Shapes: (n, ...)."""
         products, terms = self._terms(users, items)
         mean = (users[..., 0] + items[..., 0]) + _fold(products)
-        variance = np.maximum(_fold(terms), 0.0) + users[..., -1]
+        variance = np.minimum(np.maximum(_fold(terms), 0.0) + users[..., -1], MOST_VARIANCE)
         return Predictions(np.rint(mean * ONE).astype(np.int64), np.rint(variance * ONE).astype(np.int64))
 
     def predict_one(self, user: F64, item: F64) -> tuple[int, int]:
@@ -60,7 +60,7 @@ class RowPredictor:
         """
         products, terms = self._terms(user, item)
         mean = (float(user[0]) + float(item[0])) + _fold_list(products.tolist())
-        variance = max(_fold_list(terms.tolist()), 0.0) + float(user[-1])
+        variance = min(max(_fold_list(terms.tolist()), 0.0) + float(user[-1]), MOST_VARIANCE)
         return round(mean * ONE), round(variance * ONE)
 
     def _terms(self, users: F64, items: F64) -> tuple[F64, F64]:

@@ -51,6 +51,21 @@ class RatingList:
         """Tell whether the list may differ from what it was at a freeze."""
         return self._zone(generation) is not None
 
+    @property
+    def old_values(self) -> int:
+        """Return how many values of earlier freezes are remembered."""
+        return sum(zone.old.size for zone in self.zones)
+
+    def may_differ_in_half(self, generation: int, further: int = 0) -> bool:
+        """Tell whether, after so many further changes, half as many items may differ from a freeze as it had.
+
+        A bound that costs nothing: `difference` tells exactly.
+        """
+        zone = self._zone(generation)
+        if zone is None:
+            return 2 * further >= self.entries.size
+        return 2 * (self.entries.size - zone.mark + zone.old.size + further) >= zone.mark
+
     def difference(self, generation: int) -> tuple[int, int]:
         """Return in how many items the list differs from the one at a freeze, and how long that one was."""
         zone = self._zone(generation)
@@ -117,6 +132,8 @@ class RatingListEditor:
         self._items = self._entries["item"]
         self._ratings = self._entries["rating"]
         self._zones = list(ratings.zones)
+        # What each zone is to remember beside its `old`: ratings by item. Arrays that grew with each would be copied.
+        self._fresh: list[dict[int, int]] = [{} for _ in ratings.zones]
         self._latest = latest
         self._active = active
         # The item that was asked for last, and where it stands: who asks for an item goes on to change it.
@@ -172,7 +189,7 @@ class RatingListEditor:
     def finish(self) -> RatingList:
         """Return the changed list. The editor is of no use afterwards."""
         entries = self._entries if self._entries.size == self._length else self._entries[: self._length].copy()
-        return RatingList(entries, tuple(self._zones))
+        return RatingList(entries, tuple(map(_with_old_values, self._zones, self._fresh)))
 
     def _find(self, item: int) -> int | None:
         """Return where an item stands."""
@@ -184,12 +201,15 @@ class RatingListEditor:
     def _open_zone(self) -> None:
         """Begin the zone of the latest generation with the first change, and drop what nothing asks for any more."""
         if not self._zones or self._zones[-1].generation != self._latest:
-            self._zones = [zone for zone in self._zones if zone.generation >= self._active]
-            self._zones.append(Zone(self._latest, self._length, _NO_ENTRIES))
+            kept = [index for index, zone in enumerate(self._zones) if zone.generation >= self._active]
+            self._zones = [*(self._zones[index] for index in kept), Zone(self._latest, self._length, _NO_ENTRIES)]
+            self._fresh = [*(self._fresh[index] for index in kept), {}]
 
     def _frozen(self, item: int, position: int | None, before: int | None) -> int | None:
         """Return the rating of an item at the latest freeze."""
-        zone = self._zones[-1]
+        zone, fresh = self._zones[-1], self._fresh[-1].get(item)
+        if fresh is not None:
+            return fresh
         if zone.old.size:
             old = zone.old["rating"][zone.old["item"] == item]
             if old.size:
@@ -198,7 +218,14 @@ class RatingListEditor:
 
     def _remember(self, position: int) -> None:
         """Record the old value of an entry in every zone that it was part of and that has none for it yet."""
-        entry = self._entries[position : position + 1].copy()
-        for index, zone in enumerate(self._zones):
-            if position < zone.mark and not np.any(zone.old["item"] == entry["item"]):
-                self._zones[index] = Zone(zone.generation, zone.mark, np.concatenate((zone.old, entry)))
+        item, rating = int(self._items[position]), int(self._ratings[position])
+        for zone, fresh in zip(self._zones, self._fresh, strict=True):
+            if position < zone.mark and item not in fresh and not np.any(zone.old["item"] == item):
+                fresh[item] = rating
+
+
+def _with_old_values(zone: Zone, values: dict[int, int]) -> Zone:
+    """Return a zone that remembers these values behind those that it has."""
+    if not values:
+        return zone
+    return Zone(zone.generation, zone.mark, np.concatenate((zone.old, np.array(list(values.items()), ENTRY))))

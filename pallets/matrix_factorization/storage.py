@@ -61,12 +61,14 @@ class Model:
     """The state of learning.
 
     `generation`: freezes so far. `active`: the one whose model is in force, `generation` or the one before it, which is
-    then activated in block `due`. `digest` is that of the model of the active freeze.
+    then activated in block `due`. `frozen_at` is the block of the last freeze. `digest` is that of the model of the
+    active one.
     """
 
     generation: int = 0
     active: int = 0
     due: BlockNumber = GENESIS
+    frozen_at: BlockNumber = GENESIS
     frozen_ratings: int = 0
     ratings: int = 0
     drift: int = 0
@@ -148,6 +150,7 @@ MODEL_RECORD: Codec[Model] = Struct(
         Field("generation", U32, "u32"),
         Field("active", U32, "u32"),
         Field("due", BLOCK_NUMBER, "BlockNumber"),
+        Field("frozen_at", BLOCK_NUMBER, "BlockNumber"),
         Field("frozen_ratings", U64, "u64"),
         Field("ratings", U64, "u64"),
         Field("drift", U64, "u64"),

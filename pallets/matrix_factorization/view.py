@@ -23,7 +23,7 @@ from pallets.matrix_factorization.statistics import differing_items
 from pallets.matrix_factorization.storage import ITEM_COUNT, MODEL, RATINGS, Model
 from runtime.interface.state import StateReader
 from runtime.overlay import Overlay
-from runtime.primitives import AccountId, BlockNumber, Hash
+from runtime.primitives import AccountId, Hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +81,6 @@ class ModelView(ReadModel):
     def read(self) -> ReadModel:
         """Return what readers may keep."""
         return ReadModel(self.config, self.record, self.phi)
-
-
-def freezing_block(record: Model, config: Config) -> BlockNumber:
-    """Return the block of the last freeze, if an epoch is pending; else what it returns means nothing."""
-    return BlockNumber(max(record.due - config.activation_delay(record.frozen_ratings), 0))
 
 
 class DigestMismatch(Exception):
@@ -149,6 +144,10 @@ class ModelBranch:
         self._phi = view.phi
         self._touched: set[AccountId] = set()
         self._synced = 0
+        # What `unsynced` has counted: up to where in the log, each list written since the last `sync`, all together.
+        self._counted = 0
+        self._lengths: dict[bytes, int] = {}
+        self._unsynced = 0
         self.config = view.config
         self.pending = view.pending
 
@@ -174,14 +173,24 @@ class ModelBranch:
         return _entries_of(self._parent.users.get(account))
 
     def unsynced(self, state: Overlay) -> int:
-        """Return how many ratings the lists have that the next `sync` follows."""
-        written, _ = state.written_since(self._synced, RATINGS.prefix, RATINGS.codec)
-        return sum(ratings.entries.size for _, ratings in written if ratings is not None)
+        """Return how many ratings the lists have that the next `sync` follows, those twice that may be solved anew.
+
+        Each write is counted once, however often one asks: a pool may hold thousands of questions without room.
+        """
+        written, self._counted = state.written_since(self._counted, RATINGS.prefix, RATINGS.codec)
+        for key, ratings in written:
+            length = 0
+            if ratings is not None:
+                length = ratings.entries.size * (1 + ratings.may_differ_in_half(self._phi.generation))
+            self._unsynced += length - self._lengths.get(key, 0)
+            self._lengths[key] = length
+        return self._unsynced
 
     def sync(self, state: Overlay) -> None:
         """Follow the changes of lists and of the registry since the last time."""
         self._phi = self._phi.sized(ITEM_COUNT.get(state))
         written, self._synced = state.written_since(self._synced, RATINGS.prefix, RATINGS.codec)
+        self._counted, self._lengths, self._unsynced = self._synced, {}, 0
         changed = [(RATINGS.key_of(key), NO_RATINGS if ratings is None else ratings) for key, ratings in written]
         self._phi = self._phi.followed(sorted(changed, key=lambda entry: entry[0]))
         self._touched.update(account for account, _ in changed)

@@ -14,7 +14,15 @@ from rpc.transactions import batch_results
 LARGEST_ITEM = 2**64 - 1
 PREDICTION_COLUMNS = ("item", "title", "mean", "std", "90% interval", "rated", "ratings")
 
-Item = Annotated[int, typer.Argument(min=0, max=LARGEST_ITEM, help="The item's number.")]
+
+def item_number(text: str) -> int:
+    """Read the number of an item; people try its title, too."""
+    if text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_ITEM)) and int(text) <= LARGEST_ITEM:
+        return int(text)
+    raise typer.BadParameter(f"{text!r} is no item's number: `mfchain items` lists them")
+
+
+Item = Annotated[int, typer.Argument(metavar="item", parser=item_number, help="The item's number.")]
 Account = Annotated[
     str | None, typer.Option(help="Whom to ask about: an address or 0x and 64 digits; the signer without it.")
 ]
@@ -84,7 +92,7 @@ def items(
 
 def predict(
     context: typer.Context,
-    item: Annotated[list[int], typer.Argument(min=0, max=LARGEST_ITEM, help="Items' numbers.")],
+    item: Annotated[list[int], typer.Argument(metavar="item", parser=item_number, help="Items' numbers.")],
     account: Account = None,
 ) -> None:
     """Predict how the signer (or --account) would rate items."""

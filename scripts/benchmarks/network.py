@@ -1,11 +1,13 @@
 """A ring of real nodes on one machine: how soon a rating is in a block everywhere and final, and what load it carries.
 
 Each node is a process of its own; they talk over loopback, and the client, which signs beforehand, is on the same
-machine too. The ratings of a load come to all nodes alike, each account's to one of them. A rate holds if no rating is
-refused or lost, all are in blocks at all nodes within 10 s after the last was handed in, and all models are the same.
+machine too. The ratings of a load come to all nodes alike, each account's to one of them, when their time has come,
+whether or not those before are answered. A rate holds if no rating is refused or lost, all are in blocks at all nodes
+within 10 s after the last was handed in, and all models are the same.
 """
 
 import random
+import struct
 import tempfile
 import threading
 import time
@@ -24,7 +26,7 @@ from benchmarks.common.suite import Results, Setting
 from benchmarks.serving.node import NodeProcess
 from benchmarks.serving.pipe import Pipe
 from benchmarks.serving.ring import ring_of, running_ring
-from rpc.transactions import Signing, signing_now, submit_rating
+from rpc.transactions import Signing, signing_now, submit_rating, submit_ratings
 from runtime.crypto import KeyPair, Scheme
 from runtime.primitives import to_hex
 
@@ -43,6 +45,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--users", type=int, default=1_000, help="accounts that rate (1000)")
     parser.add_argument("--rates", type=int, nargs="*", default=[1_000], help="ratings a second, one load each (1000)")
     parser.add_argument("--seconds", type=int, default=60, help="how long each load lasts (60)")
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="ratings a signature in the loads (1)")
 
 
 def run(setting: Setting, arguments: Namespace) -> Results:
@@ -55,7 +58,7 @@ def run(setting: Setting, arguments: Namespace) -> Results:
         bench.fill()
         if arguments.singles:
             found["singles"] = bench.singles(arguments.singles, arguments.slot / 1_000)
-        found["loads"] = [bench.load(rate, arguments.seconds) for rate in arguments.rates]
+        found["loads"] = [bench.load(rate, arguments.seconds, arguments.batch) for rate in arguments.rates]
         found["nodeMegabytes"] = [node.memory() / 1e6 for node in nodes]
     return found
 
@@ -136,6 +139,7 @@ class _Bench:
     nodes: Sequence[NodeProcess]
     pairs: Sequence[KeyPair]
     nonces: Counter[int] = field(default_factory=Counter)
+    given: Counter[int] = field(default_factory=Counter)
     ratings: int = 0
 
     def fill(self) -> None:
@@ -170,26 +174,29 @@ class _Bench:
             self.setting.say(f"{name}: " + ", ".join(f"{key} {value:.2f} s" for key, value in seconds.items()))
         return {"ratings": number, **found}
 
-    def load(self, rate: int, seconds: int) -> Mapping[str, object]:
-        """Hand in so many ratings a second, spread over all nodes; tell what became of them."""
-        number = rate * seconds
-        calls = self._calls(self._signing(), number)
+    def load(self, rate: int, seconds: int, batch: int = 1) -> Mapping[str, object]:
+        """Hand in so many ratings a second, `batch` a signature, spread over all nodes; tell what became of them."""
+        number = rate * seconds // batch * batch
+        calls = self._calls(self._signing(), number // batch, batch)
         cpu = [node.cpu() for node in self.nodes]
         began = time.monotonic()
-        refused = self._hand_in(calls, rate)
+        refused = self._hand_in(calls, rate / batch)
         handed_in = time.monotonic() - began
-        self.ratings -= refused
+        self.ratings -= refused * batch
         settled, digest = self._settle()
         spent = [node.cpu() - before for node, before in zip(self.nodes, cpu, strict=True)]
         a_rating = sum(spent) / len(spent) / number
         holds = refused == 0 and settled <= SETTLES_WITHIN and handed_in <= seconds + SETTLES_WITHIN
+        signed = "" if batch == 1 else f", {batch} a signature,"
         self.setting.say(
-            f"{rate:,} ratings a second for {seconds} s: handed in after {handed_in:.1f} s, in blocks at all nodes "
-            f"{settled:.1f} s later, {refused} refused, {a_rating * 1e6:.0f} us of processor a rating and node: "
+            f"{rate:,} ratings a second{signed} for {seconds} s: handed in after {handed_in:.1f} s, "
+            f"in blocks at all nodes {settled:.1f} s later, "
+            f"{refused} refused, {a_rating * 1e6:.0f} us of processor a rating and node: "
             + ("holds" if holds else "does not hold")
         )
         return {
             "rate": rate,
+            "ratingsASignature": batch,
             "seconds": seconds,
             "holds": holds,
             "refused": refused,
@@ -206,34 +213,39 @@ class _Bench:
         with self.nodes[0].client() as client:
             return signing_now(client, period=1 << 12)
 
-    def _calls(self, signing: Signing, number: int) -> list[tuple[int, bytes]]:
-        """Sign ratings of accounts in turn, no item twice: to which node, and the call that hands it in."""
+    def _calls(self, signing: Signing, number: int, batch: int = 1) -> list[tuple[int, bytes]]:
+        """Sign so many times for accounts in turn, no item twice: to which node, and the call that hands it in."""
         calls = []
         for count in range(number):
             user = count % len(self.pairs)
-            nonce = self.nonces[user]
-            if nonce >= ITEMS:
+            first = self.given[user]
+            if first + batch > ITEMS:
                 raise ValueError("every account has rated every item: more accounts are needed")
-            call = submit_rating((user * 7 + nonce) % ITEMS, 1 + (user + nonce) % 5)
-            signed = signing.sign(self.pairs[user], call, nonce)
+            ratings = [((user * 7 + given) % ITEMS, 1 + (user + given) % 5) for given in range(first, first + batch)]
+            packed = b"".join(struct.pack("<Qq", *rating) for rating in ratings)
+            call = submit_rating(*ratings[0]) if batch == 1 else submit_ratings(packed)
+            signed = signing.sign(self.pairs[user], call, self.nonces[user])
             self.nonces[user] += 1
+            self.given[user] += batch
             calls.append((user % len(self.nodes), _call("author_submitExtrinsic", to_hex(signed))))
-        self.ratings += number
+        self.ratings += number * batch
         return calls
 
-    def _hand_in(self, calls: Sequence[tuple[int, bytes]], rate: int) -> int:
+    def _hand_in(self, calls: Sequence[tuple[int, bytes]], rate: float) -> int:
         """Hand calls in at a rate, to all nodes at once; return how many were refused."""
         shares = [[call for node, call in calls if node == number] for number in range(len(self.nodes))]
         with ThreadPoolExecutor(len(self.nodes)) as threads:
             return sum(threads.map(self._hand_in_one, self.nodes, shares, [rate / len(self.nodes)] * len(shares)))
 
     def _hand_in_one(self, node: NodeProcess, calls: Sequence[bytes], rate: float) -> int:
-        began, refused = time.monotonic(), 0
-        with Pipe(node.port, window=512) as pipe:
+        """Hand calls in when their time has come, whether or not those before are answered."""
+        began = time.monotonic()
+        with Pipe(node.port) as pipe, ThreadPoolExecutor(1) as thread:
+            refused = thread.submit(lambda: sum(b'"error"' in answer[:40] for answer in pipe.answers(len(calls))))
             for start in range(0, len(calls), size := max(1, round(rate / TICKS))):
                 time.sleep(max(0.0, began + start / rate - time.monotonic()))
-                refused += sum(b'"error"' in answer[:40] for answer in pipe.ask(calls[start : start + size]))
-        return refused
+                pipe.send(calls[start : start + size])
+            return refused.result()
 
     def _settle(self) -> tuple[float, str]:
         """Wait until all nodes have all ratings; return how long that took and the digest of all their models."""

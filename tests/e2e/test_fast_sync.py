@@ -14,6 +14,7 @@ from rpc.errors import RpcError
 from runtime.crypto import Scheme
 from runtime.header import Header
 from runtime.keys import key_pair_from_uri
+from scripts.ports import free_port
 from tests.support.networks import RING, LocalNetwork, Watchers, ring_spec, wait_for_peers
 from tests.support.processes import PATIENCE, STARTS_WITHIN, NodeProcess, Nodes, run
 
@@ -84,6 +85,17 @@ def test_killed_while_it_fetches(grown: Grown) -> None:
     node.wait_until_ready()
     with Watchers(*grown.nodes, node) as everywhere:
         assert everywhere.agree_on_model()["ratings"] == 90
+    node.stop()
+
+
+def test_who_has_nobody_to_ask_says_that_it_is_not_ready(grown: Grown) -> None:
+    words = ("--chain", grown.network.spec, *grown.network.place("george").options, "--sync", "fast")
+    port = free_port()
+    node = grown.network.nodes.launch(*words, "--trusted", grown.trusted, port=port)
+    node.port = port
+    assert node.command.err.match(re.compile("fast sync waits for a peer")) is not None, node.log
+    assert node.request("GET", "/health") == (200, {"status": "alive"})
+    assert node.request("GET", "/ready") == (503, {"ready": False, "reason": "a state is being fetched"})
     node.stop()
 
 

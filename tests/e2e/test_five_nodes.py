@@ -151,8 +151,7 @@ def test_each_dies_in_turn_under_load(five: Five, tmp_path: Path, ratings: Ratin
     assert json.loads(out)["ratings"] == SOME
     expected = expected_in_blocks(some, file, "//viewer")
     with Watchers(*five.nodes) as everywhere:
-        everywhere.wait_for_ratings(known + SOME)
-        model = everywhere.agree_on_model()
+        model = everywhere.agree_on_ratings(known + SOME)
         assert model["ratings"] == known + SOME
         for client in everywhere.clients:
             found = ratings_in_blocks(client)

@@ -147,8 +147,7 @@ def test_a_partition_heals(three: Three, way: Way) -> None:
         healed = everywhere.latest_slot()
         three.proxy.set(Way.OPEN)
         everywhere.wait_until_heads_agree(healed, SLOT)
-        everywhere.wait_for_ratings(known + 3)
-        assert everywhere.agree_on_model()["ratings"] == known + 3
+        assert everywhere.agree_on_ratings(known + 3)["ratings"] == known + 3
     assert " another branch is better: " in first.log
 
 

@@ -63,6 +63,7 @@ MODEL = {
     "canonical": "bool",
     "epoch": "int",
     "ratingsSinceEpoch": "int",
+    "pendingEpoch": "NoneType",
     "digest": "hash",
     "hyperparameters": {
         "userMean": ["float"] * 9,

@@ -165,6 +165,7 @@ _SAMPLES: Final[dict[str, Sequence[bytes]]] = {
     "node.sync.messages.split_hashes": (NAME + ZERO_HASH,),
     "node.sync.messages.decode_extrinsics": (encode_body(SIGNED),),
     "node.sync.votes.decode_votes": (encode_votes(VOTES, 3),),
+    "node.sync.votes.split_votes": (encode_votes(VOTES, 3),),
     "runtime.header.DigestItem.decode": tuple(item.encode() for item in ITEMS),
     "runtime.header.Header.decode": (HEADER.encode(),),
     "runtime.header.Block.decode": (BLOCK.encode(),),

@@ -1,14 +1,21 @@
 """What gets into a block beside transactions, when there is not room for all of it."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 
+import pytest
+
+from node.building import BlockBuilder
 from pallets.finality.calls import votes_call
 from pallets.finality.votes import CheckpointId
-from runtime.extrinsic import Extrinsic
+from runtime.crypto import verify
+from runtime.extrinsic import Extrinsic, Signature
 from runtime.header import Block
-from runtime.primitives import ZERO_HASH
+from runtime.primitives import ZERO_HASH, Hash
+from tests.support.node_chain import SMALL, NodeChain, small_spec
 from tests.support.ring_nodes import MEMBERS, RingNode, ring_spec
-from tests.support.small_chain import PAIRS
+from tests.support.small_chain import PAIRS, register_item, remark
 from tests.support.voting_chain import NAMES, signed_vote
 
 NOWHERE = CheckpointId(0, ZERO_HASH)
@@ -50,3 +57,31 @@ def test_votes_that_are_too_heavy_for_one_block_go_into_several() -> None:
         node.block(slot)
     node.voters = ("Alice",)
     assert [voters_of(node, node.block(slot)) for slot in (22, 23, 24)] == [[(1, "Alice")], [(2, "Alice")], []]
+
+
+@pytest.mark.parametrize(("seconds", "tried"), [(0.2, "Alice Bob Charlie"), (0.01, "Alice Bob Charlie Dave Eve")])
+def test_filling_ends_when_much_time_was_lost_to_what_does_not_fit(seconds: float, tried: str) -> None:
+    node = NodeChain(small_spec(replace(SMALL, max_items_per_block=1)))
+    names = ("Alice", "Bob", "Charlie", "Dave", "Eve")
+    node.block(*((name, remark(b"")) for name in names))
+    asked: list[bytes] = []
+
+    def check(_extrinsic: Hash, signature: Signature, payload: bytes) -> bool:
+        asked.append(signature.account)
+        return verify(signature.scheme, signature.account, payload, signature.value)
+
+    builder = _builder(node, check, map(seconds.__mul__, count()).__next__)
+    transactions = node.transactions(*((name, register_item(name)) for name in names))
+    assert builder.fill(transactions) == (), "they may fit into the next block"
+    # A slot has 2 s, an eighth of which may be lost; the first one fits, whatever time it takes.
+    assert asked == [PAIRS[name].public for name in tried.split()]
+    assert builder.execution.extrinsics == 2
+
+
+def _builder(
+    node: NodeChain, check: Callable[[Hash, Signature, bytes], bool], clock: Callable[[], float]
+) -> BlockBuilder:
+    chain = node.chain
+    snapshot = chain.snapshot
+    template = chain.consensus.rehearsal(snapshot.state)
+    return BlockBuilder(chain.spec, chain.runtime, snapshot.state, snapshot.best, snapshot.view, template, check, clock)

@@ -24,7 +24,7 @@ from node.chain_spec import (
     render,
 )
 from node.spec_types import MODEL_LIMITS, Sealing
-from pallets.matrix_factorization.calls import build_calls
+from pallets.matrix_factorization.calls import build_calls, heaviest_call
 from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.fixed_point import RatingScale
 from pallets.matrix_factorization.genesis import PARAMETERS, parameters_of
@@ -198,7 +198,7 @@ def test_decimals_are_read_as_written() -> None:
 @given(st.integers(1, 2**32 - 1))
 def test_every_millionth_is_exported_exactly(ppm: int) -> None:
     spec = load_spec("dev")
-    model = replace(spec.matrix_factorization.model, precision_shape_ppm=ppm)
+    model = replace(spec.matrix_factorization.model, pseudo_observations_ppm=ppm)
     changed = replace(spec, matrix_factorization=replace(spec.matrix_factorization, model=model))
     assert parse_spec(render(changed)) == changed
 
@@ -311,7 +311,9 @@ BAD_MEMBERS: list[tuple[Callable[[Document], None], str]] = [
         change("model", "initialPrecision", to=17),
         "model.initialPrecision: must be between 500000 and 16000000, not 17000000 millionths",
     ),
-    (change("model", "dimension", to=65), "model.dimension: must be between 1 and 64, not 65"),
+    (change("model", "dimension", to=17), "model.dimension: must be between 1 and 16, not 17"),
+    (change("model", "sweeps", to=65), "model.sweeps: must be between 1 and 64, not 65"),
+    (change("model", "entityWork", to=1_025), "model.entityWork: must be from 0 to 1024, not 1025"),
     (change("model", "dimension", to=8.0), "model.dimension: must be a whole number, not 8.0"),
     (change("model", "quietBlocks", to=0), "model.quietBlocks: must be from 1 to 4294967295, not 0"),
     (
@@ -447,7 +449,7 @@ def documents(draw: st.DrawFn) -> Document:
     heights = draw(st.lists(st.integers(0, 2**32 - 1), max_size=3, unique=True))
     labels = draw(st.lists(st.sampled_from(["bad", "fair", "good", "1.5", "★"]), unique=True, max_size=3))
     sealing = draw(st.sampled_from(Sealing))
-    shortest, lightest = (32_783, 51) if sealing is Sealing.RING else (8_192, 50)
+    shortest, lightest = (32_783, 61) if sealing is Sealing.RING else (8_192, 50)
     length = draw(st.integers(shortest, MAX_BLOCK_LENGTH))
     titles = st.text(st.characters(exclude_categories=["Cs"]), max_size=32)
     return {
@@ -470,7 +472,8 @@ def documents(draw: st.DrawFn) -> Document:
             "labels": {str(low + offset): label for offset, label in enumerate(labels)},
         },
         "model": {
-            "dimension": draw(st.integers(1, 64)),
+            "dimension": draw(st.integers(1, 8)),
+            "maxRatingsPerUser": draw(st.integers(1, 1_000)),
             "amplitude": draw(st.integers(0, 10**6)) / 10**6,
             "maxItems": draw(st.integers(4, 2**32 - 1)),
             "itemCommitsPerBlock": draw(st.integers(0, 2**32 - 1)),
@@ -637,10 +640,32 @@ def test_rules_that_the_state_does_not_say_are_in_the_digest() -> None:
 
 
 def test_the_largest_call_of_a_new_account_fits_the_smallest_block() -> None:
-    limits = parse(LEAST | {"limits": {"maxBlockWeightMs": 50, "maxExtrinsicLengthBytes": 8_192}}).limits
+    small = {"model": {"maxRatingsPerUser": 256}, "limits": {"maxBlockWeightMs": 50, "maxExtrinsicLengthBytes": 8_192}}
+    limits = parse(LEAST | small).limits
     batch = next(call for call in build_calls(Config(RatingScale(-1, 1, 2))) if call.name == "submit_ratings")
     weight = BASE_EXTRINSIC_WEIGHT + batch.weight([(0, 1)] * 256)
     BlockMeter(limits).check(weight=weight, length=limits.extrinsic_length, is_new=True)
+
+
+@pytest.mark.parametrize(
+    ("model", "least"),
+    [({}, 520), ({"maxRatingsPerUser": 1_000}, 29), ({"maxRatingsPerUser": 20_000}, 322), ({"dimension": 16}, 2_353)],
+)
+def test_a_batch_in_the_longest_list_must_fit_a_block(model: Document, least: int) -> None:
+    spec = LEAST | {"model": model, "limits": {"maxBlockWeightMs": max(least, 50)}}
+    chain = parse(spec)
+    assert chain.limits.weight >= heaviest_call(
+        chain.matrix_factorization, chain.matrix_factorization.max_ratings_per_user
+    )
+    if least <= 50:
+        return
+    most = chain.matrix_factorization.max_ratings_per_user
+    with pytest.raises(SpecError) as caught:
+        parse(spec | {"limits": {"maxBlockWeightMs": least - 1}})
+    assert str(caught.value) == (
+        f"limits.maxBlockWeightMs: must be at least {least}, "
+        f"as a batch in a list of model.maxRatingsPerUser, {most}, must fit, not {least - 1}"
+    )
 
 
 RING_NEEDS = "as a ring's blocks carry votes and reports and the"
@@ -659,12 +684,13 @@ RING_NEEDS = "as a ring's blocks carry votes and reports and the"
         ),
         (
             change("limits", "maxBlockWeightMs", to=50),
-            f"limits.maxBlockWeightMs: must be at least 51, {RING_NEEDS} heaviest of them must fit, not 50",
+            f"limits.maxBlockWeightMs: must be at least 61, {RING_NEEDS} heaviest of them must fit, not 50",
         ),
     ],
 )
 def test_a_ring_whose_blocks_could_not_carry_votes_is_refused(apply: Callable[[Document], None], message: str) -> None:
     value = document("local")
+    value["model"]["maxRatingsPerUser"] = 1_000
     apply(value)
     with pytest.raises(SpecError) as caught:
         parse(value)
@@ -674,7 +700,8 @@ def test_a_ring_whose_blocks_could_not_carry_votes_is_refused(apply: Callable[[D
 
 def test_a_ring_may_have_blocks_that_just_carry_votes() -> None:
     value = document("local")
-    value["limits"] |= {"maxBlockLengthBytes": 32_783, "maxExtrinsicLengthBytes": 32_783, "maxBlockWeightMs": 51}
+    value["model"]["maxRatingsPerUser"] = 1_000
+    value["limits"] |= {"maxBlockLengthBytes": 32_783, "maxExtrinsicLengthBytes": 32_783, "maxBlockWeightMs": 61}
     assert parse(value).limits.extrinsic_length == 32_783
 
 

@@ -157,6 +157,14 @@ def test_chain_info_leaves_an_archive_an_archive(cli: Cli, dev: ChainSpec, tmp_p
     assert info(cli, tmp_path)["statePruning"] == "archive"
 
 
+def test_where_there_is_a_database_of_another_chain_it_is_named(cli: Cli, blocks: list[Block], tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    path = here / "chains" / "local" / "db"
+    hint = "there is one of dev, see --chain"
+    told = f"there is no database of the chain local in {path}; {hint}"
+    assert cli("chain-info", "--base-path", here) == failed(1, told)
+
+
 @pytest.mark.parametrize("command", ON_DATABASES)
 def test_there_must_be_a_database(cli: Cli, command: tuple[str, ...], tmp_path: Path) -> None:
     path = tmp_path / "chains" / "dev" / "db"

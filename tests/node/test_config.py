@@ -100,6 +100,11 @@ def test_a_fast_sync_wants_peers_and_votes() -> None:
     assert refused(alone) == "--sync fast needs peers to fetch from: add --bootnodes"
     said = "--sync fast is for chains with a ring: on others nobody votes for what is final"
     assert refused(Options(chain="dev", sync=SyncMode.FAST)) == said
+    said = (
+        "--sync fast needs a block to trust: name a recent final one with --trusted NUMBER:HASH, "
+        "which somebody you trust has told you of"
+    )
+    assert refused(Options(sync=SyncMode.FAST)) == said
 
 
 def test_files_are_apart_by_chain() -> None:

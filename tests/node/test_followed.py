@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from node.chain_spec import ChainSpec, load_spec
-from node.followed import BadVotes, Ballots, FollowedChain, Handover
+from node.followed import BadVotes, Ballots, FollowedChain, Handover, LeakUnseen
 from node.ring import claim_digest, turn_of
 from pallets.finality.calls import CAST_VOTES
 from pallets.finality.digest import CHANGES, Changes, sets_digest
@@ -46,7 +46,8 @@ def genesis_of(chain: VotingChain) -> Header:
 
 
 def followed(chain: VotingChain, trusted: BlockRef | None = None) -> FollowedChain:
-    return FollowedChain(spec_of(chain), genesis_of(chain), trusted)
+    """A follower that trusts a block, or block 0."""
+    return FollowedChain(spec_of(chain), genesis_of(chain), trusted or BlockRef(BlockNumber(0), chain.genesis))
 
 
 def votes_in(chain: VotingChain, blocks: Iterable[Block]) -> list[Vote]:
@@ -62,10 +63,13 @@ def votes_in(chain: VotingChain, blocks: Iterable[Block]) -> list[Vote]:
 
 
 def follow_all(chain: VotingChain, follower: FollowedChain) -> list[Handover]:
-    """Follow a chain as a node would that sees its votes; what had to be shown."""
+    """Follow a chain as a node would that sees its votes, and knows who has leaked; what had to be shown."""
     shown = []
     for at, block in enumerate(chain.blocks):
-        follower.follow(block.header)
+        try:
+            follower.follow(block.header)
+        except LeakUnseen:
+            follower.follow(block.header, is_checked=True)
         if follower.handover is not None:
             shown.append(follower.handover)
             follower.show(votes_in(chain, chain.blocks[: at + 1]))
@@ -117,6 +121,31 @@ def test_voters_who_are_gone_leak() -> None:
     follower = followed(chain)
     follow_all(chain, follower)
     same(chain, follower)
+
+
+def test_headers_do_not_show_who_has_leaked_behind_the_trusted_block() -> None:
+    """Dave votes and makes no blocks: by the headers alone he is as good as gone."""
+    members = ("Alice", "Bob", "Charlie", "Dave")
+    chain = VotingChain(members=members)
+    chain.run_epochs(QUICK.leak_checkpoints + 1, names=members[:3], voters=members)
+    assert chain.voters[0] == list(members)
+    follower = followed(chain, chain.head)
+    follow_all(chain, follower)
+    slot = (follower.epoch + 1) * chain.rules.epoch_slots
+    before = follower.head, follower.slot, follower.voters
+    with pytest.raises(LeakUnseen) as caught:
+        follower.follow(with_voters(chain, VoterSet(tuple(sorted(accounts(*members[:3])))), slot))
+    number = chain.head.number + 1
+    assert str(caught.value) == f"block {number} lets go of voters who seem to have been away for long enough"
+    assert (follower.head, follower.slot, follower.voters) == before
+    # Of one who makes blocks they do not even say so.
+    fewer = with_voters(chain, VoterSet(tuple(sorted(accounts(*members[:2])))), slot)
+    assert refusal(follower, fewer).startswith("BadDigest: the voters have not handed over")
+    # Up to the trusted block they need not show anything.
+    chain.run_epochs(QUICK.leak_checkpoints + 1, names=members[:3])
+    assert chain.voters[0] == list(members[:3])
+    follow_all(chain, later := followed(chain, chain.head))
+    same(chain, later)
 
 
 def test_open_slots() -> None:

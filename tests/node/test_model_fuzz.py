@@ -44,6 +44,7 @@ CONFIG = Config(
     inline_rebuild_limit=4,
     quiet_blocks=3,
     ratings_per_delay_block=5,
+    entity_work=0,
     item_commits_per_block=2,
 )
 

@@ -1,7 +1,6 @@
 """What is learned for one block is not learned again for another."""
 
 from node.models import Models
-from pallets.matrix_factorization.view import freezing_block
 from runtime.primitives import BlockNumber, Hash
 from tests.support.node_chain import SMALL, NodeChain, small_spec
 from tests.support.small_chain import submit_rating, submit_ratings
@@ -18,7 +17,7 @@ def test_a_pending_epoch_is_found_by_the_block_that_froze_its_ratings() -> None:
     frozen = node.chain.snapshot
     second = node.block(("Alice", submit_rating(4, 1)))
     record = node.chain.snapshot.view.record
-    assert freezing_block(record, SMALL) == 2
+    assert record.frozen_at == 2
     assert record.due == 2 + SMALL.activation_delay(12) == BlockNumber(5)
     executed = node.chain.snapshot.view.pending
 

@@ -4,8 +4,9 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
+from unittest.mock import MagicMock
 
 import pytest
 import trio
@@ -16,9 +17,14 @@ from node.inbox import Inbox
 from node.node import Node
 from node.pool import TransactionPool
 from node.rpc_service import RpcService
+from node.spec_types import Sealing
+from node.sync.catch_up import CatchUp
+from node.sync.handler import PeerHandler
 from pallets.system.storage import NUMBER
 from rpc.errors import RpcError
 from rpc.service import (
+    AUTHORITY,
+    FULL,
     BlockFinalized,
     BlockImported,
     Health,
@@ -32,7 +38,7 @@ from runtime.extrinsic import Extrinsic, extrinsic_hash
 from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef, to_hex
 from runtime.trie import StateVersion
 from runtime.trie.proof import verify_proof
-from tests.support.node_chain import NodeChain
+from tests.support.node_chain import NodeChain, small_spec
 from tests.support.small_chain import PAIRS, remark, submit_rating
 
 T = TypeVar("T")
@@ -131,6 +137,25 @@ def test_a_node_without_a_network_is_healthy_and_never_behind(running: Running) 
     running.node.block()
     running.node.block()
     assert service.sync_state() == SyncState(BlockNumber(0), BlockNumber(2), BlockNumber(2))
+
+
+@pytest.mark.parametrize(
+    ("roles", "sealing", "peers", "reason"),
+    [
+        ((FULL,), Sealing.RING, 0, "no peers: others may have blocks that this node does not know of"),
+        ((FULL,), Sealing.RING, 1, None),
+        ((AUTHORITY,), Sealing.RING, 0, None),
+        ((FULL,), Sealing.INTERVAL, 0, None),
+    ],
+)
+def test_who_only_follows_is_ready_when_there_is_somebody_to_follow(
+    roles: tuple[str, ...], sealing: Sealing, peers: int, reason: str | None
+) -> None:
+    chain = NodeChain(replace(small_spec(), sealing=sealing, ring=(PAIRS["Alice"].public,))).chain
+    service = RpcService(replace(INFO, roles=roles), chain, TransactionPool(), MagicMock(Inbox))
+    handler = MagicMock(PeerHandler, peers=range(peers), catch_up=MagicMock(CatchUp, is_active=False))
+    service.follow_peers(handler)
+    assert service.unready_reason() == reason
 
 
 def test_blocks_are_found_by_hash_and_height(running: Running) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from node import vote_pool
-from node.vote_pool import Added, VotePool, is_of_use
+from node.vote_pool import Added, VotePool, Wanted
 from node.voting import is_counted, next_step, sign_vote
 from pallets.finality.votes import CheckpointId, Vote
 from runtime.primitives import Hash, Slot
@@ -93,10 +93,11 @@ def test_no_more_votes_than_a_block_takes(monkeypatch: pytest.MonkeyPatch) -> No
 def test_only_voters_are_listened_to_and_nobody_about_the_future() -> None:
     chain = VotingChain()
     chain.run(35)
-    assert is_of_use(chain.state, vote(2, 3), 3)
-    assert not is_of_use(chain.state, vote(2, 4), 3)
-    assert not is_of_use(chain.state, vote(1, 2), 3), "it is final"
-    assert not is_of_use(chain.state, vote(2, 3, name="Eve"), 3)
+    wanted, alice, eve = Wanted.by(chain.state), PAIRS["Alice"].public, PAIRS["Eve"].public
+    assert wanted.is_of_use(alice, 3, 3)
+    assert not wanted.is_of_use(alice, 4, 3)
+    assert not wanted.is_of_use(alice, 2, 3), "it is final"
+    assert not wanted.is_of_use(eve, 3, 3)
 
 
 # What to vote for (D1)

@@ -97,3 +97,18 @@ def test_evidence_that_no_block_could_take_is_dropped() -> None:
     other = replace(unsealed(header), digest=(*unsealed(header).digest, long))
     assert witness.hear_header(seal(other, node.chain.genesis, BY_ACCOUNT[header.digest[1].payload]))
     assert calls(node, witness) == []
+
+
+def test_a_header_that_no_block_could_take_hides_no_others() -> None:
+    node = RingNode()
+    block = node.block(1)
+    witness = witness_of(node)
+    header = unsealed(block.header)
+    padding = DigestItem(DigestKind.CONSENSUS, b"rrbn", bytes(20_000))
+    author = BY_ACCOUNT[header.digest[1].payload]
+    long = seal(replace(header, digest=(*header.digest, padding)), node.chain.genesis, author)
+    assert not witness.hear_header(long)
+    assert not witness.hear_header(block.header)
+    assert witness.hear_header(twin(block.header, node))
+    assert len(calls(node, witness)) == 1
+    assert witness.hear_header(long), "it is seen all the same"

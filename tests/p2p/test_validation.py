@@ -5,7 +5,7 @@ from p2p.faults import Faults
 from p2p.network import PeerId, Verdict
 from p2p.validation import Validation
 
-ALICE, BOB = PeerId("alice"), PeerId("bob")
+ALICE, BOB, CAROL = PeerId("alice"), PeerId("bob"), PeerId("carol")
 
 
 def test_a_verdict_in_time_counts_and_a_late_one_is_none() -> None:
@@ -53,12 +53,23 @@ def test_a_peer_with_all_places_taken_waits_and_others_do_not() -> None:
 def test_a_message_is_in_flight_until_its_verdict_whatever_it_is() -> None:
     validation = Validation(never, limit=1, deadline=5, faults=Faults())
     try:
-        with validation.in_flight(b"1"):
+        with validation.in_flight(b"1", ALICE) as holders:
             assert b"1" in validation
             assert b"2" not in validation
+            assert set(holders) == {ALICE}
             raise RuntimeError
     except RuntimeError:
         assert b"1" not in validation
+
+
+def test_who_brings_a_message_while_its_verdict_is_awaited_is_known_to_have_it() -> None:
+    validation = Validation(never, limit=1, deadline=5, faults=Faults())
+    assert not validation.brought(b"1", BOB)
+    with validation.in_flight(b"1", ALICE) as holders:
+        assert validation.brought(b"1", BOB)
+        assert not validation.brought(b"2", CAROL)
+        assert set(holders) == {ALICE, BOB}
+    assert not validation.brought(b"1", BOB)
 
 
 async def never(topic: str, payload: bytes, peer: PeerId) -> Verdict:

@@ -36,6 +36,7 @@ QUICK = Config(
     inline_rebuild_limit=2,
     quiet_blocks=2,
     ratings_per_delay_block=3,
+    entity_work=0,
     item_commits_per_block=2,
 )
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from pallets.finality import checkpoints
 from pallets.finality.calls import contradiction_call, votes_call
 from pallets.finality.votes import CheckpointId
 from pallets.producers.calls import equivocation_call
@@ -48,6 +49,32 @@ def test_votes_are_charged_for_each_and_for_the_voters_of_each_checkpoint() -> N
     assert charged(chain) == pytest.approx([BASE + 50 + 4 * 90 + 2 * 3 * 0.05])
 
 
+def test_votes_that_make_something_final_are_charged_for_each_checkpoint_that_is_open_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    usual = BASE + 50 + 3 * 90 + 3 * 0.05
+
+    def after_a_stall() -> list[float]:
+        """Three checkpoints without votes, votes for the fourth and the fifth: all up to the fourth are passed."""
+        chain = VotingChain()
+
+        def cast(epoch: int) -> None:
+            votes = sorted((chain.vote(name, epoch) for name in chain.members), key=lambda vote: vote.order)
+            chain.step(chain.slot + 1, bare(votes_call(votes)))
+
+        chain.run(42, voters=())
+        cast(4)
+        assert charged(chain) == pytest.approx([usual]), "nothing is final by that"
+        chain.run(52, voters=())
+        cast(5)
+        assert (chain.justified, chain.finalized) == (5, 4)
+        return charged(chain)
+
+    assert after_a_stall() == pytest.approx([usual + 4 * 20])
+    monkeypatch.setattr(checkpoints, "MOST_CHARGED_REMOVALS", 3)
+    assert after_a_stall() == pytest.approx([usual + 3 * 20]), "a stall can end however long it was"
+
+
 def test_votes_in_a_handover_are_charged_for_both_sets() -> None:
     chain = VotingChain()
     chain.run(12)
@@ -55,7 +82,7 @@ def test_votes_in_a_handover_are_charged_for_both_sets() -> None:
     chain.run_epochs(1, voters=())
     assert chain.voters == (["Alice", "Bob", "Charlie"], ["Alice", "Bob"])
     chain.step(chain.next_slot(chain.ring), voters=chain.members)
-    assert charged(chain) == pytest.approx([BASE + 50 + 3 * 90 + (3 + 2) * 0.3])
+    assert charged(chain) == pytest.approx([BASE + 50 + 3 * 90 + (3 + 2) * 0.3 + 20])
 
 
 def test_joining_and_leaving_are_charged_for_those_who_wait() -> None:

@@ -399,6 +399,7 @@ class FakeChain:
             "canonical": ratings == 0,
             "epoch": 1,
             "ratingsSinceEpoch": ratings,
+            "pendingEpoch": None,
             "digest": "0x" + "ab" * 32,
             "hyperparameters": {"mean": [0.5, 0.25], "precision": 2.0, "name": "text"},
             "block": self.block(),

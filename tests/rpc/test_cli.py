@@ -298,6 +298,14 @@ def test_wrong_usage_is_exit_code_2(chain: FakeChain, words: tuple[str, ...]) ->
     assert chain.calls == []
 
 
+@pytest.mark.parametrize("text", ["Veep", "-1", "1.0", "٣", "18446744073709551616", "0" * 5_000])
+def test_what_is_no_items_number_is_told(chain: FakeChain, text: str) -> None:
+    for words in (("rate", "--", text, "1"), ("predict", "--", "1", text)):
+        result = run(chain, *words)
+        assert (result.exit_code, chain.calls) == (2, [])
+        assert f"{text!r} is no item's number: `mfchain items` lists them" in result.stderr
+
+
 def test_no_node(chain: FakeChain) -> None:
     chain.stop()
     assert failure(chain, "status") == {

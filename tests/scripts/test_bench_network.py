@@ -6,6 +6,7 @@ import threading
 from argparse import ArgumentParser
 from pathlib import Path
 
+import orjson
 import pytest
 
 from benchmarks import network
@@ -16,7 +17,11 @@ from benchmarks.serving.pipe import Pipe
 from benchmarks.serving.ring import Follower, ring_of
 from node.chain_spec import load_spec, render
 from node.config import DEV_KEYS
+from rpc.transactions import Signing
+from runtime.extrinsic import IMMORTAL, Extrinsic
+from runtime.primitives import ZERO_HASH
 from scripts.localnet import Producer
+from tests.support.small_chain import PAIRS
 
 
 def test_a_ring_has_the_first_development_accounts(tmp_path: Path) -> None:
@@ -70,6 +75,42 @@ def test_a_pipe_answers_pings_and_takes_them_for_no_answer() -> None:
     assert pongs == [struct.pack("BB", 0x8A, 0x82) + bytes(4) + b"hi"]
 
 
+def serve_many(listener: socket.socket, count: int) -> None:
+    """Shake hands, wait for so many calls of two bytes, and answer them all."""
+    client, _ = listener.accept()
+    with client:
+        client.recv(4_096)
+        client.sendall(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+        received = 0
+        while received < 8 * count:
+            received += len(client.recv(4_096))
+        client.sendall(b"".join(b"\x81\x01" + bytes((number,)) for number in range(count)))
+
+
+def test_calls_are_sent_without_waiting_for_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve_many, args=(listener, 5))
+        thread.start()
+        with Pipe(listener.getsockname()[1]) as pipe:
+            for _ in range(5):
+                pipe.send([b"{}"])
+            assert list(pipe.answers(5)) == [bytes((number,)) for number in range(5)]
+        thread.join(10)
+
+
+def test_an_account_rates_no_item_twice_however_it_signs() -> None:
+    bench = network._Bench(Setting(Calibration(1e-4, 1e-4), Path()), [], [PAIRS["Alice"], PAIRS["Bob"]])
+    bench.nodes = [None] * 2  # type: ignore[list-item]
+    signing = Signing(ZERO_HASH, 1, 1, IMMORTAL, ZERO_HASH, 0)
+    alone = bench._calls(signing, 2)
+    together = bench._calls(signing, 4, batch=3)
+    assert [node for node, _ in (*alone, *together)] == [0, 1, 0, 1, 0, 1]
+    assert (bench.ratings, bench.nonces[0], bench.given[0]) == (14, 3, 7)
+    extrinsics = [Extrinsic.decode(bytes.fromhex(orjson.loads(call)["params"][0][2:])) for _, call in together]
+    rated = [item for extrinsic in extrinsics[::2] for item, _ in struct.iter_unpack("<Qq", extrinsic.call[-48:])]
+    assert rated == [1, 2, 3, 4, 5, 6]
+
+
 @pytest.mark.full
 @pytest.mark.long
 @pytest.mark.timeout(300)
@@ -77,10 +118,11 @@ def test_a_ring_is_measured(tmp_path: Path) -> None:
     parser = ArgumentParser()
     network.add_arguments(parser)
     words = ["--nodes", "2", "--slot", "500", "--singles", "3", "--users", "10", "--rates", "10", "--seconds", "2"]
+    words += ["--batch", "2"]
     setting = Setting(Calibration(1e-4, 1e-4), tmp_path)
     results = network.run(setting, parser.parse_args(words))
     singles, (load,) = results["singles"], results["loads"]
     assert isinstance(singles, dict)
     assert 0 < singles["inBlockEverywhere"]["median"] < singles["finalEverywhere"]["median"]
-    assert (load["refused"], load["rate"]) == (0, 10)
+    assert (load["refused"], load["rate"], load["ratingsASignature"]) == (0, 10, 2)
     assert str(load["digest"]).startswith("0x")

@@ -88,7 +88,7 @@ class DoubleAuthor(Member):
                 other = replace(unsealed(announced.header), state_root=Hash(bytes(32)))
                 publish(topic, Announcement(seal(other, self.chain.genesis, pair), announced.extrinsics, ()).encode())
             elif topic is Topic.VOTES:
-                (vote,) = decode_votes(payload)
+                vote, *_ = decode_votes(payload)
                 step = Step(vote.source, CheckpointId(vote.target.epoch, Hash(bytes(32))))
                 publish(topic, encode_votes((sign_vote(step, pair, self.chain.genesis),), 0))
 

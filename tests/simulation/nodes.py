@@ -37,6 +37,7 @@ MODEL: Final = Config(
     inline_rebuild_limit=9,
     quiet_blocks=4,
     ratings_per_delay_block=8,
+    entity_work=0,
     item_commits_per_block=1,
 )
 

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from node.fork_choice import HeadFacts
+from node.node import Node
 from node.protection import Protection
 from node.sync.messages import KINDS
 from node.voting import Step, sign_vote
@@ -20,7 +21,7 @@ from pallets.finality.votes import CheckpointId
 from pallets.producers.config import Rules
 from runtime.interface.context import Context
 from runtime.primitives import AccountId, Hash
-from tests.simulation.faults import Crash, Fault, Partition
+from tests.simulation.faults import Crash, Fault, Partition, Rollback
 from tests.simulation.invariants import History, Signatures, heads_agree
 from tests.simulation.members import Member, Silent
 from tests.simulation.nodes import MEMBERS, spec_of
@@ -81,6 +82,16 @@ def twins_on_either_side() -> None:
     world.run(70, [Fault(20.0, Partition(((0, 1, 3), (2, 4)), 40.0))], story=story)
 
 
+def a_backup_without_a_network() -> None:
+    """One of four starts again from a backup that is two epochs old, and reaches nobody."""
+    world, _ = world_of([Member] * 4, RULES)
+    faults = [
+        Fault(24.0, Rollback(3, 2 * EPOCH_SECONDS, 1.0)),
+        Fault(24.0 + 2 * EPOCH_SECONDS, Partition(((3,),), 60.0)),
+    ]
+    world.run(110, faults)
+
+
 def a_lonely_producer_whose_chain_is_longer() -> None:
     """One is cut off and goes on alone, while the others, who have made something final, are gone for a while."""
     world, history = world_of([Member] * 4, RULES)
@@ -134,7 +145,7 @@ class Schemer:
         voting = self.node(index).node._voting
         assert voting is not None
         assert voting._voter is not None
-        last = voting._voter._last
+        last = voting._voter._protection._last_vote
         return last is not None and last.target.hash == target
 
     def tell(self, index: int, epoch: int, target: OpenCheckpoint) -> None:
@@ -183,10 +194,11 @@ def a_voter_who_tells_each_side_what_it_wants_to_hear() -> None:
         await schemer.justified(0, early)
         world.partition(((0, 1), (2, 3)))
         last, end = await schemer.voted((0, 1), later)
+        # And the second among the others, before these hear of the first.
+        schemer.tell(2, later, other)
+        await schemer.justified(2, later)
         world.partition(((0,), (1, 2, 3)))
         schemer.tell(0, last, end)
-        # And the second among the others.
-        schemer.tell(2, later, other)
         last, end = await schemer.voted((1, 2), last)
         schemer.tell(2, last, end)
         await trio.sleep(2 * 12)
@@ -264,6 +276,11 @@ def no_protection_of_blocks(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Protection, "seal", lambda _self, _slot, _now: None)
 
 
+def listening_by_the_clock(patch: pytest.MonkeyPatch) -> None:
+    """Time in which nobody is heard is taken for listening."""
+    patch.setattr(Node, "_is_in_touch", lambda _node: True)
+
+
 def longest_chain(patch: pytest.MonkeyPatch) -> None:
     """The longest chain wins, and not the heaviest that goes on from what is justified (F1, F2)."""
 
@@ -299,6 +316,7 @@ BROKEN: list[tuple[Break, Callable[[], None], str]] = [
     (final_without_a_link, SCHEMER, CONFLICT),
     (no_protection_of_votes, twins_on_either_side, "an honest key contradicts itself"),
     (no_protection_of_blocks, twins_on_either_side, "an honest key contradicts itself: two blocks of slot"),
+    (listening_by_the_clock, a_backup_without_a_network, "an honest key contradicts itself: vote"),
     (longest_chain, a_lonely_producer_whose_chain_is_longer, "heads differ|AssertionError: \\["),
 ]
 

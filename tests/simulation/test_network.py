@@ -84,6 +84,40 @@ def test_a_short_partition_ends_no_connection() -> None:
     play(story)
 
 
+def test_what_is_asked_during_a_short_partition_is_answered_after_it() -> None:
+    async def story(play: Play, medium: Medium) -> None:
+        alice, bob, _ = await play.trio()
+        medium.partition([[0]])
+        answers: list[Any] = []
+
+        async def ask() -> None:
+            answers.append(await outcome(alice.network.request(bob.id, ECHO, b"x", deadline=5)))
+
+        play.nursery.start_soon(ask)
+        await trio.sleep(3)
+        assert answers == []
+        medium.partition(())
+        assert await later(1, alice, lambda: answers == [b"x"]) == pytest.approx(0.2, abs=0.06)
+
+    play(story)
+
+
+def test_a_connection_without_a_handshake_ends_and_is_dialled_again() -> None:
+    async def story(play: Play, medium: Medium) -> None:
+        alice, bob = await play.join("alice"), await play.join("bob")
+        (pair,) = medium._pairs
+        await later(5, alice, lambda: pair.ends)
+        ends = pair.ends
+        medium.partition([[1]])
+        await trio.sleep(CONFIG.timing.handshake + 0.2)
+        assert [end.reason for end in ends] == ["no handshake in time"] * 2
+        assert (alice.met, bob.met) == ([], [])
+        medium.partition(())
+        await met(alice, bob)
+
+    play(story)
+
+
 def test_an_end_that_was_closed_behind_a_partition_is_told_when_it_heals() -> None:
     async def story(play: Play, medium: Medium) -> None:
         alice, bob, _ = await play.trio()

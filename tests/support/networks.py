@@ -196,6 +196,16 @@ class Watchers:
                 while model["ratings"] < count:
                     model = models.next()
 
+    def agree_on_ratings(self, count: int, patience: float = PATIENCE) -> dict[str, Any]:
+        """The model at a block that all have, with at least so many ratings: a branch that loses gives them back."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            self.wait_for_ratings(count)
+            model = self.agree_on_model()
+            if model["ratings"] >= count:
+                return model
+        raise AssertionError(f"the nodes do not agree on {count} ratings: {self.ask('chain_getHeader')}")
+
     def agree_on_model(self, patience: float = PATIENCE) -> dict[str, Any]:
         """The model at a block that all have, which is the head of one of them."""
         deadline = time.monotonic() + patience

@@ -24,6 +24,7 @@ SMALL = Config(
     inline_rebuild_limit=4,
     quiet_blocks=3,
     ratings_per_delay_block=6,
+    entity_work=0,
 )
 
 

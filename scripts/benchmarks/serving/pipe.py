@@ -4,6 +4,7 @@ import base64
 import os
 import socket
 import struct
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Final, Self
 
@@ -21,6 +22,7 @@ class Pipe:
     def __init__(self, port: int, window: int = 64) -> None:
         """Connect to a node on this machine."""
         self._window = window
+        self._sending = threading.Lock()
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         key = base64.b64encode(os.urandom(16)).decode()
@@ -49,10 +51,22 @@ class Pipe:
         for start in range(0, len(calls), self._window // 2):
             while start - len(answers) > self._window // 2:
                 answers += self._some()
-            self._socket.sendall(b"".join(map(_frame, calls[start : start + self._window // 2])))
+            self.send(calls[start : start + self._window // 2])
         while len(answers) < len(calls):
             answers += self._some()
         return answers
+
+    def send(self, calls: Sequence[bytes]) -> None:
+        """Send calls and leave their answers to `answers`, which another thread may take meanwhile."""
+        with self._sending:
+            self._socket.sendall(b"".join(map(_frame, calls)))
+
+    def answers(self, count: int) -> Iterator[bytes]:
+        """Take so many answers, as they come."""
+        while count > 0:
+            for answer in self._some():
+                count -= 1
+                yield answer
 
     def _some(self) -> Iterator[bytes]:
         """Take what has come, and wait only if that is no whole answer."""
@@ -68,7 +82,8 @@ class Pipe:
             kind, payload = buffer[taken], bytes(buffer[start:end])
             taken = end
             if kind == _PING:
-                self._socket.sendall(_frame(payload, _PONG))
+                with self._sending:
+                    self._socket.sendall(_frame(payload, _PONG))
             else:
                 yield payload
             answer = _first_frame(buffer, taken)

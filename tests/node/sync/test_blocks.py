@@ -10,7 +10,7 @@ from node.sync.messages import Announcement, BodyRequest, MessageError
 from p2p.network import Misbehaviour, PeerId, Refused, TimedOut, Topic, Verdict
 from runtime.crypto import Scheme
 from runtime.extrinsic import extrinsic_hash
-from runtime.header import Block, DigestItem, DigestKind
+from runtime.header import Block, DigestItem, DigestKind, Header
 from runtime.keys import key_pair_from_uri
 from runtime.primitives import ZERO_HASH, BlockNumber, Slot
 from runtime.scale import encode_compact
@@ -99,6 +99,34 @@ def test_blocks_that_come_right_after_one_another() -> None:
     assert us.head == they.head
 
 
+def test_one_can_wait_for_what_is_being_executed() -> None:
+    us, block = made()
+    exchange = Exchange(us, nothing)
+    exchange.meet("peer")
+
+    async def main() -> None:
+        with trio.fail_after(1):
+            await exchange.blocks.executed()
+        assert await exchange.blocks.on_gossip(whole(block).encode(), PEER) is Verdict.ACCEPT
+        async with trio.open_nursery() as nursery:
+            waited = trio.Event()
+
+            async def wait() -> None:
+                await exchange.blocks.executed()
+                assert us.chain.snapshot.best.hash == block.header.hash()
+                waited.set()
+
+            nursery.start_soon(wait)
+            await trio.testing.wait_all_tasks_blocked()
+            assert not waited.is_set()
+            nursery.start_soon(exchange.blocks.run)
+            with trio.fail_after(1):
+                await waited.wait()
+            nursery.cancel_scope.cancel()
+
+    in_virtual_time(main)
+
+
 def test_strangers_get_nothing_passed_on() -> None:
     us, block = made(known=12)
     stranger = key_pair_from_uri("//Stranger", Scheme.ED25519)
@@ -149,6 +177,32 @@ def test_two_blocks_of_a_turn_are_looked_at_and_no_more() -> None:
     ]
     exchange = Exchange(us, nothing)
     assert verdicts(exchange, *map(whole, others)) == [Verdict.ACCEPT] * 2 + [Verdict.IGNORE] * 2
+
+
+def test_of_many_headers_of_a_turn_two_are_remembered_and_the_others_not_checked() -> None:
+    us, block = made()
+    digest = block.header.digest[:2]
+    headers = [
+        sealed(us, block, digest=(DigestItem(DigestKind.OTHER, payload=bytes([number])), *digest)).header
+        for number in range(50)
+    ]
+    exchange = Exchange(us, nothing)
+    checked = []
+    check = us.chain.check_header
+
+    def counted(header: Header) -> None:
+        checked.append(header)
+        check(header)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(us.chain, "check_header", counted)
+        announcements = [Announcement(header, (), ()) for header in headers]
+        assert verdicts(exchange, *announcements) == [Verdict.IGNORE] * 50
+    assert checked == headers[:2]
+    assert [len(blocks) for blocks in exchange.blocks._turns.values()] == [2]
+    assert exchange.network.reports == [], "who passes them on may have seen two others first"
+    whole_block = Block(headers[1], block.extrinsics)
+    assert verdicts(exchange, whole(whole_block)) == [Verdict.ACCEPT], "the others have not pushed it out"
 
 
 def test_announcements_without_a_body_do_not_use_up_the_turn() -> None:

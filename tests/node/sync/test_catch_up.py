@@ -132,6 +132,71 @@ def test_peers_that_answer_late_and_empty_are_asked_once_each_before_the_honest_
     assert until_level(exchange, they, 90.0, "a", "b", "c", "honest") <= 60.0
 
 
+def test_who_comes_again_under_new_names_is_asked_last() -> None:
+    us, they = ahead(60)
+
+    async def answer(peer: PeerId, kind: int, payload: bytes, deadline: float) -> bytes:
+        if peer.startswith("honest"):
+            return await answers_of(they, kind, payload)
+        await trio.sleep(deadline)
+        raise TimedOut("silent")
+
+    exchange = Exchange(us, answer)
+
+    async def attack() -> None:
+        """Be somebody else, before all others in any order of names, whenever one was asked."""
+        for number in range(100):
+            names = [exchange.meet(f"a{number:03}{one}", 2**32 - 1) for one in range(3)]
+            await trio.sleep(14)
+            for name in names:
+                exchange.peers.remove(name)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(attack)
+            await trio.sleep(1)
+            exchange.meet("honest1", 60, they.head)
+            exchange.meet("honest2", 60, they.head)
+            nursery.start_soon(exchange.catch_up.run)
+            await until(lambda: us.head == they.head, 120.0)
+            await until(lambda: exchange.catch_up.has_settled, 120.0)
+            nursery.cancel_scope.cancel()
+
+    in_virtual_time(main)
+
+
+def dribbling_news(they: RingNode) -> Callable[[PeerId, int, bytes, float], Awaitable[bytes]]:
+    """One new block every 14 s, from the one that says it is ahead."""
+
+    async def answer(peer: PeerId, kind: int, payload: bytes, deadline: float) -> bytes:
+        if peer != EVIL:
+            return await answers_of(they, kind, payload)
+        await trio.sleep(14.0 if deadline > 10 else 0)
+        locator = BlocksRequest.decode(payload).locator
+        return await answers_of(they, kind, BlocksRequest(locator, 1).encode())
+
+    return answer
+
+
+def test_a_peer_that_dribbles_what_is_new_is_left_for_one_that_does_not() -> None:
+    us, they = ahead(120)
+    exchange = Exchange(us, dribbling_news(they))
+    assert until_level(exchange, they, 60.0, "evil", "honest") <= 45.0
+    assert exchange.network.reports == [], "slow is not false"
+    state = exchange.peers.find(EVIL)
+    assert state is not None
+    assert state.failures == 1
+
+
+def test_a_slow_peer_is_kept_while_nobody_else_is_ahead() -> None:
+    us, they = ahead(6)
+    exchange = Exchange(us, dribbling_news(they))
+    assert until_level(exchange, they, 120.0, "evil") <= 90.0
+    state = exchange.peers.find(EVIL)
+    assert state is not None
+    assert state.failures == 0
+
+
 @pytest.mark.parametrize("error", [TimedOut("slow"), PeerGone("gone")])
 def test_a_peer_that_fails_is_asked_more_rarely_each_time(error: Exception) -> None:
     us = RingNode()

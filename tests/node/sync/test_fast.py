@@ -7,10 +7,11 @@ import pytest
 import trio
 
 from node.chain import Chain, TooOld, UnknownParent
-from node.chain_spec import genesis
+from node.chain_spec import ChainSpec, genesis
+from node.errors import NodeError
 from node.executor import InlineExecutor
 from node.pool import TransactionPool
-from node.ring import slot_start
+from node.ring import slot_start, turn_of
 from node.sync.answers import Answers
 from node.sync.fast import FastSync
 from node.sync.messages import (
@@ -18,6 +19,7 @@ from node.sync.messages import (
     BODY,
     HEADERS,
     STATE,
+    UNKNOWN_PLACE,
     VOTES,
     BlocksRequest,
     BodyRequest,
@@ -32,17 +34,22 @@ from node.sync.messages import (
     encode_headers,
 )
 from p2p.network import Misbehaviour, PeerGone, PeerId, PeerInfo, Refuse, Refused, TimedOut
+from pallets.finality.voters import current_voters
 from pallets.matrix_factorization.view import derive_view
+from pallets.producers.config import Rules
+from pallets.producers.storage import RING
 from runtime.header import Block
-from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef, Hash
+from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef, Hash, Slot
 from storage.bodies import HISTORY_NOTE
 from storage.chain_db import ChainDatabase, StatePruned
+from storage.columns import SNAPSHOT
 from storage.errors import Reason, StorageError
 from storage.memory import MemoryStore
+from storage.records import Progress
 from storage.snapshot import Snapshot, discard_snapshot, is_snapshot
 from tests.node.sync.peers import in_virtual_time
 from tests.support.ring_nodes import GENESIS_SLOT, MEMBERS, RingNode, ring_spec
-from tests.support.small_chain import submit_rating
+from tests.support.small_chain import PAIRS, submit_rating
 
 SPEC = ring_spec()
 SLOTS = 52
@@ -91,13 +98,15 @@ class Wire:
 
 @dataclass
 class Newcomer:
-    """A node that fetches, and then is one."""
+    """A node that fetches, and then is one. It trusts block 0 if it has not been told of a better one."""
 
     ask: Ask
     trusted: BlockRef | None = None
     peers: Sequence[str] = ("honest",)
     store: MemoryStore = field(default_factory=MemoryStore)
     pruning: int | None = 64
+    spec: ChainSpec = SPEC
+    now: int = 60
     wire: Wire = field(init=False)
 
     def __post_init__(self) -> None:
@@ -106,15 +115,17 @@ class Newcomer:
     def fetch(self, seconds: float = 600.0) -> BlockRef | None:
         """Fetch for a while of virtual time; the block whose state has come, None if that takes longer."""
         found: list[BlockRef] = []
-        first = genesis(SPEC).header
+        first = genesis(self.spec).header
+        trusted = self.trusted or BlockRef(BlockNumber(0), first.hash())
 
         async def main() -> None:
             snapshot = Snapshot.open(self.store, first)
 
             def clock() -> int:
-                return slot_start(GENESIS_SLOT + 60, SPEC.slot_duration) + int(trio.current_time() * 1_000)  # type: ignore[arg-type]
+                began = slot_start(Slot(GENESIS_SLOT + self.now), self.spec.slot_duration)
+                return began + int(trio.current_time() * 1_000)
 
-            sync = FastSync(SPEC, first, snapshot, InlineExecutor(), clock, self.trusted)
+            sync = FastSync(self.spec, first, snapshot, InlineExecutor(), clock, trusted)
             ref = BlockRef(BlockNumber(9), ZERO_HASH)
             for name in self.peers:
                 await sync.on_peer(PeerInfo(PeerId(name), "", b"", True), Handshake(ref, ref).encode())
@@ -125,7 +136,7 @@ class Newcomer:
         return found[0] if found else None
 
     def chain(self) -> Chain:
-        return Chain.open(SPEC, self.store, state_pruning=self.pruning)
+        return Chain.open(self.spec, self.store, state_pruning=self.pruning)
 
     @property
     def blamed(self) -> set[tuple[PeerId, Misbehaviour]]:
@@ -173,14 +184,39 @@ def test_the_state_of_the_last_final_block_and_on_from_there(honest: RingNode) -
     goes_on_like(chain, honest)
 
 
-def test_without_a_trusted_block_the_votes_since_the_beginning_count(
-    honest: RingNode, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_votes_since_the_trusted_block_count(honest: RingNode) -> None:
     us = Newcomer(honestly(honest))
     assert us.fetch() == honest.chain.snapshot.finalized
     goes_on_like(us.chain(), honest)
-    assert caplog.records[0].levelname == "WARNING"
-    assert caplog.messages[0].startswith("fast sync without --trusted believes whoever had the votes in the past")
+
+
+def test_a_trusted_block_that_is_older_than_half_the_leak_is_refused(honest: RingNode) -> None:
+    trusted = at(honest, 5)
+    assert Newcomer(honestly(honest), trusted, now=155).fetch() == honest.chain.snapshot.finalized
+    with pytest.raises(NodeError) as caught:
+        Newcomer(honestly(honest), trusted, now=156).fetch()
+    assert str(caught.value) == (
+        "the trusted block 5 is older than half the leak: whoever has left since could have made another history. "
+        "Name a later final block with --trusted"
+    )
+
+
+def test_who_leaks_behind_the_trusted_block_is_let_go_of_by_executing() -> None:
+    """Charlie is gone from the beginning. That a state fetched behind the leak is right, headers could not show."""
+    rules = Rules(leak_checkpoints=8, lapse_checkpoints=5, bar_epochs=8)
+    spec = replace(ring_spec(), rules=rules)
+    node = RingNode(spec, voters=MEMBERS[:2])
+    for slot in range(1, 115):
+        if turn_of(RING.get(node.chain.snapshot.state), Slot(GENESIS_SLOT + slot)) != PAIRS["Charlie"].public:
+            node.block(slot)
+    assert len(current_voters(node.chain.snapshot.state).voters) == 2
+    assert node.chain.snapshot.finalized.number > 75
+    us = Newcomer(honestly(node), at(node, 75), spec=spec, now=115)
+    assert us.fetch() == at(node, 75)
+    assert us.wire.reports == []
+    chain = us.chain()
+    assert len(current_voters(chain.snapshot.state).voters) == 3
+    goes_on_like(chain, node)
 
 
 def test_a_trusted_block_is_final_by_itself(honest: RingNode) -> None:
@@ -576,7 +612,7 @@ def test_a_chain_of_its_own_without_votes_is_not_believed(wide: RingNode) -> Non
     assert us.fetch() == wide.chain.snapshot.finalized
     assert us.wire.reports == []
     alone_only = Newcomer(ask, peers=("evil",))
-    assert alone_only.fetch(300.0) is None
+    assert alone_only.fetch(100.0) is None
     assert is_snapshot(alone_only.store)
 
 
@@ -716,6 +752,55 @@ def test_a_peer_that_answers_with_nothing_does_not_save_wrong_headers(wide: Ring
 
     us = Newcomer(ask, peers=("evil", "a", "b"), store=us.store)
     assert us.fetch() == wide.chain.snapshot.finalized
+
+
+def test_who_does_not_know_our_headers_costs_nothing_that_is_sure(wide: RingNode, many_ranges: None) -> None:
+    """One honest peer that fails now and then, beside one that says it knows nothing of what is here."""
+    given = 0
+
+    async def ask(peer: PeerId, kind: int, payload: bytes) -> bytes:
+        nonlocal given
+        if peer == "sybil":
+            raise Refused(UNKNOWN_PLACE)
+        given += kind == STATE.code
+        if kind == STATE.code and given % 4 == 0:
+            raise PeerGone("its connection broke")
+        return await answered(wide, kind, payload)
+
+    class Watched(MemoryStore):
+        def write(self, batch, *, sync: bool) -> None:  # type: ignore[no-untyped-def]
+            super().write(batch, sync=sync)
+            data = self.get(SNAPSHOT)
+            heights.append(0 if data is None else Progress.decode(data).height)
+
+    heights: list[int] = []
+    us = Newcomer(ask, at(wide, 25), peers=("honest", "sybil"), store=Watched())
+    assert us.fetch(120.0) == at(wide, 25)
+    assert given > 8
+    # It only grows, until the record is gone with the end.
+    assert heights[:-1] == sorted(heights[:-1])
+
+
+def test_alone_with_who_does_not_know_our_headers_those_up_to_the_trusted_block_stay(wide: RingNode) -> None:
+    first = genesis(SPEC).header
+    us = Newcomer(honestly(wide), at(wide, 5))
+    snapshot = Snapshot.open(us.store, first)
+    snapshot.append([block_at(wide, number).header for number in range(1, 10)])
+    snapshot.aim_at(at(wide, 7))
+
+    async def ask(_peer: PeerId, _kind: int, _payload: bytes) -> bytes:
+        raise Refused(UNKNOWN_PLACE)
+
+    alone = Newcomer(ask, at(wide, 5), store=us.store)
+    assert alone.fetch(119.0) is None
+    assert Snapshot.open(us.store, first).height == 9
+    # After a while without anybody who knows what is behind, the block whose state is wanted is the last one.
+    assert alone.fetch(280.0) is None
+    kept = Snapshot.open(us.store, first)
+    assert (kept.height, kept.target) == (7, at(wide, 7))
+    assert [header.number for header in kept.headers()] == list(range(1, 8))
+    assert us.fetch() == at(wide, 7)
+    goes_on_like(us.chain(), wide)
 
 
 def test_a_peer_that_is_busy_says_nothing_of_our_headers(wide: RingNode) -> None:

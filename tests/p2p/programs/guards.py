@@ -37,9 +37,10 @@ from multiaddr import Multiaddr
 from p2p.budget import Budget, Budgets
 from p2p.config import NetworkConfig, Rate
 from p2p.faults import Faults
-from p2p.guards.connections import GuardedSwarm, GuardedYamux, guard_streams
-from p2p.guards.gossip import BufferedReader, GuardedGossipSub, GuardedPubsub
+from p2p.guards.connections import GuardedSwarm, guard_streams
+from p2p.guards.gossip import GuardedGossipSub, GuardedPubsub
 from p2p.host import Libp2pNetwork
+from p2p.muxer import BufferedReader, GuardedYamux
 from p2p.network import Misbehaviour, PeerId, Topic, Verdict
 from p2p.network import PeerInfo as OurPeerInfo
 from p2p.tcp import TcpStream
@@ -50,6 +51,7 @@ PLENTY = Rate(1e9, 1e12)
 OTHER = create_new_key_pair(b"o" * 32)
 OTHER_ID = ID.from_pubkey(OTHER.public_key)
 THIRD_ID = ID.from_pubkey(create_new_key_pair(b"t" * 32).public_key)
+FOURTH_ID = ID.from_pubkey(create_new_key_pair(b"f" * 32).public_key)
 MESH = {"protocols": [PROTOCOL_ID_V11], "degree": 6, "degree_low": 4, "degree_high": 12}
 PLAIN_MESH = {**MESH, "spam_protection_enabled": False, "adaptive_gossip_enabled": False}
 
@@ -514,6 +516,34 @@ async def second_writer_on_a_stream(guarded: bool) -> Any:
         gossip.pubsub.handle_subscription(OTHER_ID, subscription)
         await trio.testing.wait_all_tasks_blocked()
         return len(stream.written)
+
+
+@check()
+async def message_to_who_has_brought_it(guarded: bool) -> Any:
+    """To how many of two peers is a message sent that both have brought, one of them while its verdict was awaited?"""
+
+    async def slow(data: bytes) -> Verdict:
+        await trio.sleep(0.05)
+        return Verdict.ACCEPT
+
+    sent: list[ID] = []
+    async with Gossip(guarded, slow).running() as gossip:
+        mesh: Any = gossip.mesh
+        mesh.send_rpc = lambda peer_id, rpc, priority=False: sent.append(peer_id)
+        for peer_id in (THIRD_ID, FOURTH_ID):
+            subscription = rpc_pb2.RPC.SubOpts(subscribe=True, topicid=TOPIC)
+            gossip.pubsub.peers[peer_id] = FakeStream()  # type: ignore[assignment]
+            gossip.pubsub.handle_subscription(peer_id, subscription)
+            mesh.mesh[TOPIC].add(peer_id)
+        sent.clear()
+        message = rpc_pb2.RPC(publish=[signed(b"x")])
+        async with trio.open_nursery() as nursery:
+            for peer_id in (THIRD_ID, FOURTH_ID):
+                stream: Any = FakeStream(rpc_bytes(message))
+                stream.muxed_conn = type("Conn", (), {"peer_id": peer_id, "is_closed": False})()
+                nursery.start_soon(gossip.pubsub.continuously_read_stream, stream)
+        await trio.sleep(0.2)
+        return len(sent)
 
 
 @check()

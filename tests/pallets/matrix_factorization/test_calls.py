@@ -1,10 +1,14 @@
-"""Every call, through the real runtime: what it does, and each way in which it fails."""
+"""Every call, through the real runtime: what it does and is charged, and each way in which it fails."""
+
+from dataclasses import replace
 
 import pytest
 
 from pallets.matrix_factorization import errors
 from pallets.matrix_factorization.config import Config
+from pallets.matrix_factorization.parameters import ModelParameters
 from pallets.matrix_factorization.storage import ITEMS, MODEL, RATINGS
+from runtime.executive import BASE_EXTRINSIC_WEIGHT
 from runtime.interface.errors import DispatchError, InvalidTransaction
 from runtime.primitives import AccountId
 from tests.support.events import events_of
@@ -168,3 +172,120 @@ def test_a_registration_beyond_the_bound_of_a_block_waits_for_the_next() -> None
     chain.adopt(chain.build(*calls[:2]))
     chain.adopt(chain.build(calls[2]))
     assert chain.view.read().items.size == 3
+
+
+# What calls are charged for beside the base of an extrinsic, in picoseconds.
+
+US = 1_000_000
+# Learned in the block after a freeze; which comes when a quarter has changed.
+EPOCHS = Config(
+    LIKES,
+    model=ModelParameters(dimension=1, sweeps=1),
+    inline_rebuild_limit=0,
+    quiet_blocks=1_000,
+    ratings_per_delay_block=1_000_000,
+)
+
+
+def charged(chain: SmallChain, *calls: tuple[str, bytes]) -> list[int]:
+    """Make calls the next block; return what each weighs."""
+    execution = chain.runtime.open_block(chain.state, chain.head, chain.view)
+    chain.time += 1
+    execution.apply_inherents({"milliseconds": chain.time})
+    weights, ahead = [], dict.fromkeys(PAIRS, 0)
+    for name, call in calls:
+        before = execution.weight
+        assert execution.apply(chain.runtime.prepare(chain.sign(name, call, ahead[name]))) is None
+        weights.append(execution.weight - before - BASE_EXTRINSIC_WEIGHT)
+        ahead[name] += 1
+    chain.adopt(execution.finalize(chain.trie))
+    return weights
+
+
+@pytest.fixture
+def ten() -> SmallChain:
+    """Return a chain whose epoch in force has learned from ten ratings of Alice's."""
+    chain = SmallChain(config=EPOCHS)
+    chain.block(("Alice", submit_ratings([(item, 1) for item in range(10)])))
+    chain.block()
+    assert MODEL.get(chain.state).active == 1
+    return chain
+
+
+def test_ratings_are_charged_for_the_list_that_they_touch_once_a_block() -> None:
+    assert charged(
+        SmallChain(config=EPOCHS),
+        ("Alice", submit_rating(0, 1)),
+        ("Alice", submit_rating(1, 1)),
+        ("Bob", submit_ratings([(0, 1), (1, 1), (2, 1)])),
+        ("Alice", retract_rating(0)),
+    ) == [
+        90 * US + 100 * US + 1 * (5_000 + 2_000) + 2 * 2_500_000,
+        90 * US + 2 * (5_000 + 2_000),
+        170 * US + 100 * US + 3 * (5_000 + 3 * 2_000) + 2 * 3 * 2_500_000,
+        90 * US + 2 * (5_000 + 2_000),
+    ]
+
+
+def test_a_list_that_the_epoch_in_force_knows_is_charged_once_and_another_twice(ten: SmallChain) -> None:
+    assert charged(
+        ten, ("Alice", submit_rating(10, 1)), ("Bob", submit_rating(3, 1)), ("Bob", submit_rating(4, 1))
+    ) == [
+        90 * US + 11 * (5_000 + 2_000) + 11 * 2_500_000,
+        90 * US + 100 * US + (5_000 + 2_000) + 2 * 2_500_000,
+        90 * US + 2 * (5_000 + 2_000),
+    ]
+
+
+def test_changes_of_half_a_list_are_charged_as_those_of_an_unknown_one(ten: SmallChain) -> None:
+    # As many as there are changes may be new, before they have been looked for.
+    weight = 250 * US + 15 * (5_000 + 5 * 2_000) + 2 * 15 * 2_500_000
+    assert charged(ten, ("Alice", submit_ratings([(item, -1) for item in range(5)]))) == [weight]
+
+
+def test_remembered_values_are_charged_too(ten: SmallChain) -> None:
+    changes = submit_ratings([(0, -1), (1, -1)])
+    first = 130 * US + 12 * (5_000 + 2 * 2_000) + 12 * 2_500_000
+    second = 90 * US + 12 * (5_000 + 2_000) + 10 * 2_500_000 + 2 * 500_000
+    assert charged(ten, ("Alice", changes)) == [first]
+    assert charged(ten, ("Alice", retract_rating(2))) == [second]
+
+
+def test_a_block_that_puts_an_epoch_in_force_is_charged_for_following_both(ten: SmallChain) -> None:
+    ten.block(("Bob", submit_ratings([(0, 1), (1, 1), (2, 1)])))
+    record = MODEL.get(ten.state)
+    assert (record.is_pending, record.due) == (True, ten.head.number + 1)
+    assert charged(ten, ("Bob", retract_rating(0)), ("Alice", retract_rating(0))) == [
+        # The epoch about to come knows Bob's three ratings.
+        90 * US + 3 * (5_000 + 2_000) + (2 + 1) * 3 * 2_500_000,
+        90 * US + 10 * (5_000 + 2_000) + (1 + 1) * 10 * 2_500_000,
+    ]
+
+
+def test_predictions_are_charged_for_their_own_list_and_for_what_they_make_the_block_follow(ten: SmallChain) -> None:
+    following = 1_000 * US + 16 * 2_000
+    assert charged(
+        ten,
+        ("Alice", get_prediction(12)),
+        ("Alice", submit_rating(10, 1)),
+        ("Bob", submit_rating(0, 1)),
+        ("Charlie", get_prediction(12)),
+        ("Charlie", get_prediction(13)),
+        ("Alice", get_prediction(12)),
+    )[0::3] + charged(ten, ("Charlie", get_prediction(13))) == [
+        400 * US + 10 * 2_500_000,
+        400 * US + (11 + 2 * 1) * 2_500_000 + following,
+        400 * US,
+    ]
+    assert charged(ten, ("Bob", submit_rating(1, 1)), ("Alice", get_prediction(12)), ("Alice", get_prediction(13)))[
+        1:
+    ] == [400 * US + (2 * 2 + 11) * 2_500_000 + following, 400 * US + 11 * 2_500_000]
+
+
+def test_a_model_of_more_features_is_charged_for_solving_larger_systems() -> None:
+    config = replace(EPOCHS, model=ModelParameters(dimension=16, sweeps=1))
+    # 17 pivots over 153 entries instead of 9 over 45.
+    assert charged(SmallChain(config=config), ("Alice", submit_rating(0, 1)), ("Alice", get_prediction(1))) == [
+        sum(part * US * 2_601 // 405 for part in (90, 100)) + 2 * (2_500_000 * 2_601 // 405) + 5_000 + 2_000,
+        sum(part * US * 2_601 // 405 for part in (400, 1_000)) + 3 * 2_500_000 * 2_601 // 405 + 16 * 2_000,
+    ]

@@ -16,12 +16,11 @@ from numpy._core import _multiarray_umath
 
 from pallets.matrix_factorization import posterior, statistics
 from pallets.matrix_factorization.canonical import Canonical, canonical
-from pallets.matrix_factorization.fixed_point import F64, ONE, square_index, to_fixed, triangle
+from pallets.matrix_factorization.fixed_point import F64, INT32_MAX, INT32_MIN, ONE, square_index, to_fixed, triangle
 from pallets.matrix_factorization.parameters import ModelParameters
 from pallets.matrix_factorization.posterior import (
     Hyperparameters,
     ItemPosteriors,
-    UserPosteriors,
     contributions,
     item_prior_means,
     item_rows,
@@ -351,13 +350,26 @@ def test_hyperparameters_pool_the_posteriors_with_the_pseudo_observations() -> N
     assert abs(learned.precision_rate - int(to_fixed(np.array([5 / tau]))[0])) <= 1
 
 
-def test_a_users_posterior_is_within_reach_of_the_types() -> None:
+def test_posteriors_are_within_reach_of_the_types() -> None:
     model = learn(some_ratings(5, 5), SMALL)
-    assert isinstance(model.users, UserPosteriors)
-    assert {array.dtype for array in (model.users.mean, model.users.covariance, model.users.precision)} == {
-        np.dtype(np.int32)
-    }
+    users, items = model.users, model.items
+    diagonal = square_index(SMALL.width).diagonal()
+    for array in (users.mean, users.covariance, users.precision, items.mean, items.covariance):
+        assert array.dtype == np.int32
+        assert array.min() > INT32_MIN
+        assert array.max() < INT32_MAX, "nothing is clipped"
     assert {model.rows.dtype, model.totals.dtype, model.item_ids.dtype} == {np.dtype(np.int64)}
+    # To know ratings makes nobody less certain than the prior, and noise has bounds.
+    for covariance, prior in (
+        (users.covariance, model.prior.hyperparameters.user_covariance),
+        (items.covariance, model.prior.hyperparameters.item_covariance),
+    ):
+        assert covariance[:, diagonal].min() > 0
+        assert np.all(covariance[:, diagonal] <= prior[diagonal] + ONE // 100)
+    assert users.precision.min() >= SMALL.minimum_precision_ppm * ONE // 10**6
+    assert users.precision.max() <= SMALL.maximum_precision_ppm * ONE // 10**6
+    assert np.abs(users.mean).max() < 2 * ONE
+    assert np.abs(items.mean).max() < 2 * ONE
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ CONFIG = Config(
     inline_rebuild_limit=4,
     quiet_blocks=4,
     ratings_per_delay_block=6,
+    entity_work=0,
     item_commits_per_block=0,
 )
 EIGHT = replace(CONFIG, inline_rebuild_limit=8)
@@ -280,3 +281,67 @@ def test_under_a_limit_that_was_raised_a_pending_epoch_does_not_wait_for_a_chang
     chain.block()
     assert epochs(chain) == (2, 2, 0, 12, 0)
     assert MODEL.get(chain.state).digest == learned_of_now(chain)
+
+
+# What counts as work.
+
+
+def test_users_and_items_are_work_as_well_as_ratings() -> None:
+    config = Config(STARS)
+    assert config.work(0, 0, 0) == 0
+    assert config.work(1_000, 10, 20) == 1_000 + 8 * 30
+    assert config.work(20_000, 20_000, 20_000) == 17 * 20_000
+    assert [config.activation_delay(config.work(100_000, *of)) for of in ((943, 1_682), (100_000, 100_000))] == [8, 104]
+
+
+@pytest.mark.parametrize(
+    ("model", "work"),
+    [
+        (ModelParameters(dimension=1, sweeps=1), 100),
+        (ModelParameters(dimension=4, sweeps=60), 100),
+        (ModelParameters(sweeps=25), 104),
+        (ModelParameters(sweeps=64), 266),
+        (ModelParameters(dimension=16), 642),
+        (ModelParameters(dimension=16, sweeps=64), 1_712),
+    ],
+)
+def test_larger_models_are_more_work_and_smaller_ones_no_less(model: ModelParameters, work: int) -> None:
+    config = Config(STARS, model=model)
+    assert config.work(100, 0, 0) == work
+    assert config.scaled(100) == (642 if model.dimension == 16 else 100)
+
+
+def test_the_delay_grows_with_users_and_rated_items() -> None:
+    chain = SmallChain(config=replace(CONFIG, entity_work=2), items=ITEMS)
+    chain.block(rate("Alice", 0, 1, 2))
+    assert epochs(chain) == (1, 0, 1 + 1 + (3 + 2 * 4) // 6, 3, 0), "3 ratings, an account, 3 items"
+    chain.block(rate("Bob", 1, 2), ("Charlie", submit_rating(1, 4)))
+    chain.block()
+    assert epochs(chain) == (1, 1, 0, 3, 3)
+    assert MODEL.get(chain.state).frozen_at == 1
+    chain.block(("Bob", retract_rating(1)))
+    assert epochs(chain) == (2, 1, 4 + 1 + (5 + 2 * 6) // 6, 5, 0), "5 ratings, 3 accounts, 3 items"
+    assert MODEL.get(chain.state).frozen_at == 4
+
+
+def test_a_quiet_time_is_as_long_as_the_delay_of_the_same_work() -> None:
+    chain = SmallChain(config=replace(CONFIG, entity_work=7), items=ITEMS)
+    chain.block(rate("Alice", 0, 1, 2, 3, 4))
+    for _ in range(9):
+        chain.block()
+    assert epochs(chain) == (1, 1, 0, 5, 0)
+    chain.block(rate("Alice", 5))
+    # 6 ratings, an account and 6 items: 55 of work.
+    for _ in range(9):
+        chain.block()
+        assert epochs(chain) == (1, 1, 0, 5, 1)
+    chain.block()
+    assert epochs(chain) == (2, 1, 21 + 1 + 9, 6, 0)
+
+
+def test_what_is_learned_at_once_is_bounded_by_its_work() -> None:
+    chain = SmallChain(config=replace(CONFIG, inline_rebuild_limit=19, entity_work=3), items=ITEMS)
+    chain.block(rate("Alice", 0, 1, 2, 3))
+    assert epochs(chain) == (1, 1, 0, 4, 0), "4 ratings, an account and 4 items: 19 of work"
+    chain.block(("Bob", submit_rating(3, 1)))
+    assert epochs(chain) == (2, 1, 2 + 1 + 23 // 6, 5, 0), "5 ratings, 2 accounts and 4 items: 23"

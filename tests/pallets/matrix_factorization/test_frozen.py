@@ -2,7 +2,7 @@ import numpy as np
 
 from pallets.matrix_factorization.canonical import canonical
 from pallets.matrix_factorization.config import Config
-from pallets.matrix_factorization.frozen import as_rows, from_rows, learn_frozen, rating_set
+from pallets.matrix_factorization.frozen import CanonicalRows, as_rows, from_rows, learn_frozen, rating_set
 from pallets.matrix_factorization.parameters import ModelParameters
 from pallets.matrix_factorization.posterior import item_prior_means, item_rows, solve_items
 from pallets.matrix_factorization.ratings import ENTRY
@@ -61,3 +61,20 @@ def test_item_rows_are_learned_for_rated_items_and_prior_for_others() -> None:
             expected = frozen.canonical.rows[[2, 7].index(item)] if item in (2, 7) else prior[item]
             assert rows[item].tolist() == expected.tolist(), item
     assert not np.array_equal(rows[2], prior[2])
+
+
+class Overtaken(CanonicalRows):
+    """Whenever it has grown, another thread puts its own table in place, which has no lines yet."""
+
+    __slots__ = ()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name == "_table":
+            super().__setattr__(name, (np.empty((0, 10), np.int64), np.zeros(0, np.bool_)))
+
+
+def test_threads_that_grow_the_rows_at_once_each_use_their_own() -> None:
+    frozen = learn_frozen(LISTS, CONFIG)
+    overtaken = Overtaken(frozen.canonical)
+    assert overtaken.holding(np.array([5]))[5].tolist() == frozen.item_rows.holding(np.array([5]))[5].tolist()

@@ -10,13 +10,13 @@ from pallets.matrix_factorization.storage import ITEM_COUNT, ITEMS, MODEL, Item,
 from runtime.primitives import ZERO_HASH
 from tests.support.small_chain import LIKES, STARS, SmallChain
 
-CONFIG = Config(STARS, ModelParameters(dimension=3), 11, 12, 13, 14, 15, 16, 17)
+CONFIG = Config(STARS, ModelParameters(dimension=3), 11, 12, 13, 14, 15, 16, 17, 18)
 
 
 def test_the_constants_stand_in_the_state_in_the_order_of_their_declaration() -> None:
     chain = SmallChain(config=CONFIG, items=())
     constants = [getattr(CONFIG.model, field.name) for field in fields(ModelParameters)]
-    expected = struct.pack("<3i7I", 1, 5, 1, 11, 12, 13, 14, 15, 16, 17)
+    expected = struct.pack("<3i8I", 1, 5, 1, 11, 12, 13, 14, 15, 16, 17, 18)
     expected += struct.pack(f"<{len(constants)}I", *constants)
     assert chain.state.entries[PARAMETERS.key] == expected
     assert PARAMETERS.find(chain.state) == parameters_of(CONFIG)

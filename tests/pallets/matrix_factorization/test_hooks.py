@@ -22,6 +22,7 @@ EPOCHS = Config(
     inline_rebuild_limit=3,
     quiet_blocks=3,
     ratings_per_delay_block=4,
+    entity_work=0,
     item_commits_per_block=2,
 )
 INLINE = replace(EPOCHS, inline_rebuild_limit=1_000)

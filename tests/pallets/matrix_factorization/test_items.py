@@ -23,6 +23,7 @@ FIELDS = ("totals", "raters", "mean", "covariance", "rows")
 
 
 def same(first: ItemTable, second: ItemTable) -> bool:
+    assert first.rated_count == second.rated_count == np.count_nonzero(first.raters)
     return all(np.array_equal(getattr(first, name), getattr(second, name)) for name in FIELDS)
 
 

@@ -19,6 +19,7 @@ CONFIG = Config(
     inline_rebuild_limit=4,
     quiet_blocks=1_000,
     ratings_per_delay_block=1,
+    entity_work=0,
     item_commits_per_block=0,
 )
 ITEMS = tuple("abcdefghij")

@@ -1,8 +1,10 @@
 """Lists of ratings remember what they were at the last freezes, whatever happened since."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +15,7 @@ from pallets.matrix_factorization.ratings import (
     Entries,
     RatingList,
     RatingListEditor,
+    Zone,
 )
 
 Change = tuple[int, int | None]
@@ -118,3 +121,42 @@ def test_the_scale_form_is_that_of_the_declared_types() -> None:
         "ffff"  # generation 2: one entry, whose value was -1
     )
     assert np.array_equal(RATING_LIST.decode(data).entries, np.array([(7, 1)], ENTRY))
+
+
+def test_old_values_are_joined_once_however_many_are_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    joined = 0
+    concatenate = np.concatenate
+
+    def counted(parts: Any) -> Any:
+        nonlocal joined
+        joined += 1
+        return concatenate(parts)
+
+    monkeypatch.setattr(np, "concatenate", counted)
+    known = np.array([(item, 1) for item in range(200)], ENTRY)
+    nothing = np.empty(0, ENTRY)
+    editor = RatingListEditor(RatingList(known, (Zone(1, 200, nothing),)), latest=2, active=1, room=0)
+    for item in range(100):
+        editor.rate(item, 2)
+        editor.rate(item, 3)
+    ratings = editor.finish()
+    assert joined == 2
+    for generation in (1, 2):
+        assert sorted(ratings.at_freeze(generation).tolist()) == known.tolist()
+    assert [zone.old.tolist() for zone in ratings.zones] == [known[:100].tolist()] * 2
+    assert ratings.old_values == 200
+    assert editor.drift == 100
+
+
+@pytest.mark.parametrize(
+    ("mark", "old", "far"), [(10, 0, False), (8, 0, False), (6, 0, True), (10, 4, False), (10, 5, True)]
+)
+def test_a_list_may_differ_in_half_if_as_many_changes_are_remembered(mark: int, old: int, *, far: bool) -> None:
+    entries = np.array([(item, 1) for item in range(10)], ENTRY)
+    remembered = np.array([(item, 2) for item in range(old)], ENTRY)
+    ratings = RatingList(entries, (Zone(1, mark, remembered),))
+    assert ratings.may_differ_in_half(1) == far
+    changed, before = ratings.difference(1)
+    assert far >= (2 * changed >= before)
+    assert ratings.may_differ_in_half(1, 10)
+    assert [ratings.may_differ_in_half(2, changes) for changes in (0, 4, 5)] == [False, False, True]

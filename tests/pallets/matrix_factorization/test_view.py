@@ -1,6 +1,7 @@
 """Phi, written out by hand, and the views that follow it."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,6 +45,7 @@ CONFIG = Config(
     inline_rebuild_limit=4,
     quiet_blocks=1_000,
     ratings_per_delay_block=1,
+    entity_work=0,
     item_commits_per_block=0,
 )
 MODEL_CONSTANTS = CONFIG.model
@@ -352,3 +354,39 @@ def test_a_trust_constant_weighs_every_account_by_its_own_ratings() -> None:
     assert alice is not None
     weights = [int(np.rint(row[-1] * n / (n + 10))) for row, n in ((alice.row, 4), (user.row, 2))]
     assert branch.items.totals[1, 0] == pytest.approx(sum(weights), abs=2)
+
+
+def test_what_is_not_followed_yet_is_counted_once_for_each_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = SmallChain(config=CONFIG, items=ITEMS)
+    chain.block(("Alice", submit_ratings([(0, 1), (1, 2)])))
+    branch, state, looked_at = chain.view.branch(), Overlay(chain.state), 0
+    written_since = Overlay.written_since
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal looked_at
+        written, position = written_since(*arguments)
+        looked_at += len(written)
+        return written, position
+
+    def write(account: AccountId, *items: int) -> None:
+        RATINGS.put(state, account, RatingList(np.array([(item, 1) for item in items], ENTRY), ()))
+
+    monkeypatch.setattr(Overlay, "written_since", counted)
+    assert branch.unsynced(state) == 0
+    write(ALICE, 0, 1, 2)
+    write(BOB, 0, 1)
+    assert [branch.unsynced(state) for _ in range(100)] == [5] * 100
+    write(ALICE, 0)
+    assert [branch.unsynced(state) for _ in range(100)] == [3] * 100
+    assert looked_at == 3
+    RATINGS.remove(state, BOB)
+    assert branch.unsynced(state) == 1
+    branch.sync(state)
+    assert branch.unsynced(state) == 0
+    write(BOB, 4, 5, 6, 7)
+    assert branch.unsynced(state) == 4
+    state.begin()
+    write(ALICE, 0, 1)
+    assert branch.unsynced(state) == 4, "the call under way is not followed before it has ended"
+    state.commit()
+    assert branch.unsynced(state) == 6
