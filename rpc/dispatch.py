@@ -137,6 +137,8 @@ class Call:
         """The answer will not name what this call started: end it."""
         for started in self.started:
             started.end()
+            if isinstance(started, Subscription):
+                started.discard()
         self.started.clear()
 
 

@@ -103,6 +103,10 @@ class Subscription:
         for result in self._take_held():
             self.owner.outbox.push(self._message(result))
 
+    def discard(self) -> None:
+        """Say nothing of what has waited: no answer names it."""
+        self._take_held()
+
     def _take_held(self) -> list[bytes]:
         """What has waited, which is not held any more."""
         held, self._held = self._held or [], None
@@ -122,7 +126,6 @@ class Subscription:
     def ended(self) -> None:
         """It is over, whoever ended it: see to what feeds it."""
         self._ended = True
-        self._take_held()
         if self.cancel is not None:
             self.cancel()
 

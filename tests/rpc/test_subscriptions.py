@@ -611,3 +611,17 @@ def test_a_change_is_written_once_for_all_who_watch_the_same(served: Served, nod
         assert [entry["result"]["changes"] for entry in told] == [[["0x03", "0x01"]]] * 20
         assert len(node.state_threads) == before + 1
         assert len(found) == 40
+
+
+def test_what_was_held_for_a_batch_that_was_refused_counts_no_more(start: Start, node: FakeNode) -> None:
+    node.grow({b"\x03": bytes(30_000)})
+    served = start(node, RpcLimits(max_queued_bytes=100_000, max_response_size=90_000))
+    subscribe = {"jsonrpc": "2.0", "id": 1, "method": "state_subscribeStorage", "params": [["0x03"]]}
+    read = {"jsonrpc": "2.0", "id": 2, "method": "state_getStorage", "params": ["0x03"]}
+    with plain(served) as connection:
+        for _ in range(5):
+            connection.send(orjson.dumps([subscribe, read, read]))
+            assert receive(connection)["error"]["code"] == 8004
+        send(connection, "state_subscribeStorage", ["0x03"])
+        assert "result" in receive(connection)
+        assert receive(connection)["method"] == "state_storage"
