@@ -30,7 +30,7 @@ MOST_FRAGMENTS: Final = 1_024
 POLICY_VIOLATION: Final = 1008
 
 # A connection parses so many bytes at once, and lets others have the loop after so many seconds of it.
-_SLICE: Final = 4_096
+_SLICE: Final = 16_384
 _TURN: Final = 0.002
 
 # Requests of an HTTP connection that wait for the answers to those before them.
