@@ -252,7 +252,9 @@ def test_exported_blocks_make_the_same_chain(
     assert (info["ratings"], info["users"], info["items"]) == (COUNT, USERS, ITEMS)
     assert info["canonical"]
 
-    follower = nodes.start(*CHAIN, "--base-path", base_path)
+    follower = nodes.launch(*CHAIN, "--base-path", base_path)
+    # It knows nobody, who could have more.
+    assert follower.wait_until_it_is_not_ready().startswith("no peers: ")
     model = follower.user.json("status")["model"]
     assert model == {**undisturbed.model, "block": info["best"]}
 

@@ -189,10 +189,10 @@ def test_reads_for_programs(nodes: Nodes) -> None:
     assert [one["ratings"] for one in page["items"]] == [{3: 2, 5: 1}.get(n, 0) for n in range(16)]
 
     similar = user.json("similar", 3, "--count", 5)
-    assert form(similar) == [{"item": "int", "title": "str", "similarity": "float"}] * 5
-    nearness = [one["similarity"] for one in similar]
-    assert nearness == sorted(nearness, reverse=True)
-    assert all(-1 <= one <= 1 for one in nearness)
+    # Of what nobody has rated nothing is known.
+    assert form(similar) == [{"item": "int", "title": "str", "similarity": "float"}]
+    assert similar[0]["item"] == 5
+    assert -1 <= similar[0]["similarity"] <= 1
 
     me = user.json("me")
     assert form(me) == {

@@ -47,7 +47,7 @@ def test_the_events_of_an_extrinsic_are_told_by_name(node: NodeChain) -> None:
             "fields": {"account": ALICE, "item": 3, "rating": 5},
         },
         {"pallet": "System", "event": "NewAccount", "fields": {"account": ALICE}},
-        ended("ExtrinsicSuccess", 90 + 100 + 2.5 + 0.002),
+        ended("ExtrinsicSuccess", 90 + 100 + 2 * 2.5 + 0.005 + 0.002),
     ]
     assert events(node, 2)[0] == {
         "pallet": "MatrixFactorization",
