@@ -80,6 +80,10 @@ test("the drawer of an item tells everything, and its address leads back to it",
   const page = await openWindow(node.url);
   await card(page, "Archer").getByRole("button", { name: "Archer" }).click();
   const drawer = page.getByRole("dialog", { name: "Archer" });
+  // Only what has been rated is like anything.
+  await node.call("dev_rate", "//Eve", 1, 1);
+  await node.call("dev_rate", "//Eve", 6, 1);
+  await card(page, "Archer").getByText("1 rating", { exact: true }).waitFor();
   const told = await node.call("mf_predict", ALICE, 1);
   await drawer.getByText(`${told.raw.mean} · ${told.raw.variance}`).waitFor();
   assert.equal(new URL(page.url()).hash, "#rate/1");
