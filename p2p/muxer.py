@@ -57,13 +57,21 @@ class GuardedYamux(Yamux):
 
     async def _write_frame(self, data: bytes) -> None:
         credit = _credit(data)
-        if credit is not None:
-            stream, size = credit
-            total = self._credits[stream] = self._credits.get(stream, 0) + size
-            if total < _CREDIT_AT and len(self._credits) <= _MAX_CREDITS:
-                await trio.lowlevel.checkpoint()
-                return
-            data = b""
+        if credit is None:
+            await self._write(data)
+        else:
+            await self._renew(*credit)
+
+    async def _renew(self, stream: int, size: int) -> None:
+        """Renews the window of a stream by so many bytes, with the next frame unless that has to be told at once."""
+        total = self._credits[stream] = self._credits.get(stream, 0) + size
+        if total < _CREDIT_AT and len(self._credits) <= _MAX_CREDITS:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._write(b"")
+
+    async def _write(self, data: bytes) -> None:
+        """Writes frames, behind those that renew windows."""
         if self._credits:
             credits = [_frame(TYPE_WINDOW_UPDATE, name, size) for name, size in self._credits.items()]
             data = b"".join((*credits, data))
@@ -96,7 +104,7 @@ class GuardedYamux(Yamux):
         data = bytes(buffer)
         buffer.clear()
         stream.recv_window += len(data)
-        await self._write_frame(_frame(TYPE_WINDOW_UPDATE, name, len(data)))
+        await self._renew(name, len(data))
         return data
 
     async def send(self, stream: YamuxStream, data: bytes) -> None:
@@ -111,7 +119,7 @@ class GuardedYamux(Yamux):
         most = MAX_MESSAGE_SIZE - _HEADER_SIZE
         for start in range(0, len(data), most):
             part = data[start : start + most]
-            await self._write_frame(_frame(TYPE_DATA, stream.stream_id, len(part)) + part)
+            await self._write(_frame(TYPE_DATA, stream.stream_id, len(part)) + part)
 
     async def _read_data_body(self, length: int) -> bytes:
         buffered = sum(map(len, self.stream_buffers.values()))
@@ -135,7 +143,7 @@ class GuardedYamux(Yamux):
 
 
 def _credit(frame: bytes) -> tuple[int, int] | None:
-    """The stream, and by how many bytes, if a frame does nothing but renew a window."""
+    """The stream, and by how many bytes, if a frame of libp2p's does nothing but renew a window."""
     if len(frame) != _HEADER_SIZE or frame[1] != TYPE_WINDOW_UPDATE:
         return None
     _, _, flags, stream, size = struct.unpack(YAMUX_HEADER_FORMAT, frame)

@@ -18,19 +18,18 @@ from typing import Final
 
 import orjson
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from rpc.dispatch import Dispatcher, Method, Server
 from rpc.endpoint import Endpoint, Receive, Scope, Send, refuse_foreign_name
 from rpc.guards import GuardedConfig, GuardedServer
 from rpc.limits import Origins, RateLimiter, RpcLimits, is_loopback
 from rpc.methods import all_methods
-from rpc.metrics import MetricsApplication
 from rpc.openrpc import document
 from rpc.page import add_page
+from rpc.pages import PagesApplication, add_readiness
 from rpc.service import NodeService
 from rpc.slow import SlowCalls
-from rpc.starting import StartingApplication
 from rpc.subscriptions import Hub
 
 log = logging.getLogger(__name__)
@@ -104,20 +103,11 @@ def _pages(server: Server, methods: Iterable[Method]) -> FastAPI:
 
     add_page(pages)
 
-    @pages.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "alive"}
+    add_readiness(pages, server.service.unready_reason)
 
     @pages.get("/openrpc.json")
     async def openrpc() -> Response:
         return Response(description(), media_type="application/json")
-
-    @pages.get("/ready")
-    async def ready() -> JSONResponse:
-        reason = server.service.unready_reason()
-        if reason is None:
-            return JSONResponse({"ready": True})
-        return JSONResponse({"ready": False, "reason": reason}, status_code=503)
 
     return pages
 
@@ -153,7 +143,7 @@ class RpcServer:
 
     def __init__(
         self,
-        app: Application | MetricsApplication | StartingApplication,
+        app: Application | PagesApplication,
         sockets: Sequence[socket.socket],
         on_death: Callable[[str], None] | None = None,
         name: str = "RPC",
@@ -216,7 +206,7 @@ class RpcServer:
 
 
 def serve(
-    app: Application | MetricsApplication | StartingApplication,
+    app: Application | PagesApplication,
     sockets: Sequence[socket.socket],
     *,
     on_death: Callable[[str], None] | None = None,

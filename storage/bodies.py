@@ -12,9 +12,9 @@ HISTORY_NOTE: Final = b"history"
 _AT_ONCE: Final = 1_024
 
 
-def first_body(note: bytes | None) -> BlockNumber:
-    """Read `HISTORY_NOTE`, which most databases have not: the block with which the bodies begin."""
-    return BlockNumber(int.from_bytes(note or b"", "big"))
+def first_body(reader: KeyValueReader) -> BlockNumber:
+    """Return the block with which the bodies begin, 0 if all are there."""
+    return BlockNumber(int.from_bytes(reader.get(NOTE + HISTORY_NOTE) or b"", "big"))
 
 
 def history_begins(first: BlockNumber) -> Write:
@@ -29,7 +29,7 @@ def forget_bodies(reader: KeyValueReader, finalized: BlockNumber, known: BlockNu
     """
     if keep is None:
         return []
-    first = max(1, first_body(reader.get(NOTE + HISTORY_NOTE)))
+    first = max(1, first_body(reader))
     end = min(finalized - keep, known, first + _AT_ONCE - 1) + 1
     if end <= first:
         return []

@@ -13,7 +13,7 @@ from runtime.interface.state import StateReader
 from runtime.primitives import BlockNumber, BlockRef, Hash, to_hex
 from runtime.trie import StateVersion, Trie
 from storage.blocks import block_writes, read_body, read_hash, read_header
-from storage.bodies import forget_bodies
+from storage.bodies import first_body, forget_bodies
 from storage.branch import ExecutedBlock, forget_block, switch
 from storage.columns import FINALIZED, HEAD, IDENTITY, NOTE, SIDE, header_key, side_block, side_key, undo_key
 from storage.errors import Reason, RevertError, StatePruned, StorageError, UnknownBlock
@@ -345,6 +345,10 @@ class ChainDatabase:
             if read_header(self._store, ref.hash) is None:
                 self._store.write([*block_writes(block, ref.hash), (side_key(ref), b"")], sync=False)
                 self._publish(self._view)
+
+    def first_body(self) -> BlockNumber:
+        """The block with which the bodies begin, 0 if all are there."""
+        return first_body(self._store)
 
     def note(self, name: bytes) -> bytes | None:
         """What `write_note` has kept under a name."""

@@ -17,7 +17,6 @@ from node.commands.common import (
 )
 from pallets.matrix_factorization.storage import ITEM_COUNT, MODEL
 from runtime.primitives import BlockRef, to_hex
-from storage.bodies import HISTORY_NOTE, first_body
 
 _LABELS = {
     "name": "chain",
@@ -71,7 +70,7 @@ def _info(spec: ChainSpec, stopped: StoppedChain) -> dict[str, object]:
         "id": spec.id,
         "database": str(stopped.path),
         "statePruning": "archive" if stopped.pruning is None else stopped.pruning,
-        "firstBody": max(1, first_body(database.note(HISTORY_NOTE))),
+        "firstBody": max(1, database.first_body()),
         "genesis": to_hex(stopped.genesis.header.hash()),
         "best": _block(best),
         "finalized": _block(database.finalized()),

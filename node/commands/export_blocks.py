@@ -22,7 +22,6 @@ from node.commands.common import (
 from node.errors import ExitCode, NodeError, UsageError
 from runtime.header import Block
 from runtime.primitives import BlockNumber
-from storage.bodies import HISTORY_NOTE, first_body
 from storage.chain_db import ChainDatabase
 
 STANDARD = "-"
@@ -59,7 +58,7 @@ def _blocks(database: ChainDatabase, first: int, last: int) -> Iterator[Block]:
     for number in range(first, last + 1):
         known = database.hash_at(BlockNumber(number))
         block = None if known is None else database.block(known)
-        if block is None and number < (first_kept := first_body(database.note(HISTORY_NOTE))):
+        if block is None and number < (first_kept := database.first_body()):
             message = f"block {number} is not kept: the history of this database begins with block {first_kept}"
             raise NodeError(ExitCode.FAILED, message)
         if block is None:

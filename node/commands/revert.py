@@ -17,7 +17,6 @@ from node.commands.common import (
 )
 from node.errors import ExitCode, NodeError
 from runtime.primitives import BlockNumber, BlockRef, to_hex
-from storage.bodies import HISTORY_NOTE, first_body
 from storage.columns import FINALIZED, HEAD
 from storage.records import Head, encode_finalized
 
@@ -48,7 +47,7 @@ def _unfinalize(stopped: StoppedChain, count: int) -> None:
         message = f"the best block is {head.block.number}: {count_of(most)} can be taken back at most"
         raise NodeError(ExitCode.FAILED, message)
     target = BlockNumber(head.block.number - count)
-    first = first_body(database.note(HISTORY_NOTE))
+    first = database.first_body()
     if target < first:
         message = f"block {target} cannot be the best block again: bodies are kept from block {first} on"
         raise NodeError(ExitCode.FAILED, message)

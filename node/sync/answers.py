@@ -73,6 +73,13 @@ class Answers:
         self._pool = pool
         self._executor = executor
         self._assembled = assembled
+        self._reads: Mapping[int, tuple[Callable[[bytes], Any], Callable[[Any], bytes]]] = {
+            BLOCKS.code: (BlocksRequest.decode, self._blocks),
+            BODY.code: (BodyRequest.decode, self._body),
+            HEADERS.code: (HeadersRequest.decode, self._headers),
+            VOTES.code: (VotesRequest.decode, self._votes),
+        }
+        """What is read from the database alone: how a question is read, and what answers it."""
         self._served: Served | None = None
         self._served_at = 0.0
         self._busy_until = float("-inf")
@@ -96,14 +103,9 @@ class Answers:
         elif now - self._served_at > _SERVED_FOR:
             # A state that is read keeps the database from giving space back.
             self._served = None
-        if kind == BLOCKS.code:
-            return await self._executor.for_peers(self._timed, spent, self._blocks, BlocksRequest.decode(payload))
-        if kind == BODY.code:
-            return await self._executor.for_peers(self._timed, spent, self._body, BodyRequest.decode(payload))
-        if kind == HEADERS.code:
-            return await self._executor.for_peers(self._timed, spent, self._headers, HeadersRequest.decode(payload))
-        if kind == VOTES.code:
-            return await self._executor.for_peers(self._timed, spent, self._votes, VotesRequest.decode(payload))
+        if kind in self._reads:
+            decode, answer = self._reads[kind]
+            return await self._executor.for_peers(self._timed, spent, answer, decode(payload))
         if kind == STATE.code:
             return await self._part_of_state(StateRequest.decode(payload), spent)
         if kind == POOL.code:

@@ -114,17 +114,22 @@ class FastSync:
                 log.info("fetched the state of block %d %s", target.number, to_hex(target.hash)[:10])
                 return target
 
-    def _resume(self) -> None:
-        """Follow the headers that are here already."""
+    def _follow_stored(self) -> None:
+        """Follow the headers that are here, from block 0 on."""
+        self._chain = FollowedChain(self._spec, self._genesis, self._trusted)
         for header in self._snapshot.headers():
-            try:
-                self._chain.follow(header, is_checked=True)
-            except InvalidBlock as error:
-                if error.fault is BlockFault.NOT_TRUSTED:
-                    self._start_over()
-                    return
-                message = f"the headers of the fast sync cannot be followed: {error}"
-                raise NodeError(ExitCode.DATABASE_REFUSED, message) from None
+            self._chain.follow(header, is_checked=True)
+
+    def _resume(self) -> None:
+        """Go on from what is here already."""
+        try:
+            self._follow_stored()
+        except InvalidBlock as error:
+            if error.fault is BlockFault.NOT_TRUSTED:
+                self._start_over()
+                return
+            message = f"the headers of the fast sync cannot be followed: {error}"
+            raise NodeError(ExitCode.DATABASE_REFUSED, message) from None
         if self._snapshot.target is not None and not self._chain.is_trusted:
             log.info("the state so far is that of a block before the trusted one; it is forgotten")
             self._snapshot.aim_at(None)
@@ -134,7 +139,7 @@ class FastSync:
     def _start_over(self) -> None:
         log.info("the headers so far lead nowhere; starting over")
         self._snapshot.start_over()
-        self._chain = FollowedChain(self._spec, self._genesis, self._trusted)
+        self._follow_stored()
         self._way = TrustedWay()
         self._strangers = set()
 
@@ -298,9 +303,7 @@ class FastSync:
             log.info("the headers behind block %d lead nowhere; they are forgotten", sure)
             self._snapshot.cut(BlockNumber(sure))
             self._strangers = set()
-            self._chain = FollowedChain(self._spec, self._genesis, self._trusted)
-            for header in self._snapshot.headers():
-                self._chain.follow(header, is_checked=True)
+            self._follow_stored()
 
     def _votes(self, ask: Asker) -> VoteSearch:
         return VoteSearch(ask, self._executor, partial(self._moved, ask))

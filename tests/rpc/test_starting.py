@@ -60,3 +60,13 @@ def test_it_lives_and_is_not_ready(port: int, method: str, path: str, status: in
 def test_no_websocket_is_taken(port: int) -> None:
     with pytest.raises(InvalidStatus, match="HTTP 403"), connect(f"ws://127.0.0.1:{port}/"):
         pass
+
+
+def test_a_foreign_name_is_refused(port: int) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    try:
+        connection.request("GET", "/ready", headers={"Host": "example.com"})
+        response = connection.getresponse()
+        assert (response.status, response.read()) == (403, b"this node is not called example.com\n")
+    finally:
+        connection.close()

@@ -3,7 +3,6 @@
 import pytest
 
 from storage import bodies
-from storage.bodies import HISTORY_NOTE, first_body
 from storage.chain_db import ChainDatabase, ExecutedBlock
 from storage.kv import KeyValueStore
 from tests.storage.chains import Step, check_head, child, commit, random_chain
@@ -25,10 +24,6 @@ def kept(database: ChainDatabase, steps: list[Step]) -> list[int]:
     return [step.ref.number for step in steps if database.block(step.hash) is not None]
 
 
-def begins(database: ChainDatabase) -> int:
-    return first_body(database.note(HISTORY_NOTE))
-
-
 @pytest.mark.parametrize("pruning", [4, None])
 def test_the_last_final_blocks_and_all_behind_them_are_kept(store: KeyValueStore, pruning: int | None) -> None:
     database = open_pruned(store, 3, pruning)
@@ -38,7 +33,7 @@ def test_the_last_final_blocks_and_all_behind_them_are_kept(store: KeyValueStore
         commit(database, step)
     check_head(database, CHAIN[-1])
     assert kept(database, CHAIN) == [0, 7, 8, 9, 10, 11, 12]
-    assert begins(database) == 7
+    assert database.first_body() == 7
 
 
 def test_all_are_kept_unless_one_asks_for_less(store: KeyValueStore) -> None:
@@ -46,7 +41,7 @@ def test_all_are_kept_unless_one_asks_for_less(store: KeyValueStore) -> None:
     for step in CHAIN[1:]:
         commit(database, step, final=True)
     assert kept(database, CHAIN) == list(range(13))
-    assert begins(database) == 0
+    assert database.first_body() == 0
 
 
 def test_what_becomes_final_long_after_it_came(store: KeyValueStore) -> None:
@@ -90,7 +85,7 @@ def test_a_database_with_everything_gets_there_step_by_step(
     assert found == [[0, *range(5, 11)], [0, *range(9, 12)], [0, 11, 12]]
     database = open_pruned(store, None)
     commit(database, child(CHAIN[-1], {}), final=True)
-    assert begins(database) == 11
+    assert database.first_body() == 11
 
 
 def test_none_at_all_is_refused(store: KeyValueStore) -> None:
