@@ -2,6 +2,7 @@
 
 import http.client
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,6 +75,13 @@ class Served:
         answer = self.ask(method, *params)
         assert set(answer) == {"result"}, answer
         return answer["result"]
+
+    def wait_until_idle(self) -> None:
+        """Wait until the server knows that those have left who did: it has no request or WebSocket under way."""
+        deadline = time.monotonic() + PATIENCE
+        while self.server._server.server_state.tasks:
+            assert time.monotonic() < deadline
+            assert self.result("system_chain") == "Test"
 
     def error(self, method: str, *params: object) -> Any:
         answer = self.ask(method, *params)

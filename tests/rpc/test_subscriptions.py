@@ -385,10 +385,7 @@ def test_watch_whose_client_leaves_before_it_begins_is_given_up(served: Served, 
     with plain(served) as connection:
         send(connection, "author_submitAndWatchExtrinsic", to_hex(EXTRINSIC))
         assert node.submit_begun.wait(PATIENCE)
-    deadline = time.monotonic() + PATIENCE
-    while served.server._server.server_state.tasks:
-        assert time.monotonic() < deadline
-        assert served.result("system_chain") == "Test"
+    served.wait_until_idle()
     node.submit_gate.set()
     assert served.result("system_chain") == "Test"
     assert node.watched == {}
