@@ -18,7 +18,10 @@ _GROWTH: Final = 16 << 20
 
 
 def settle() -> None:
-    """Take everything that exists for permanent: after a start, that is the state trie, the model and the code."""
+    """Take everything that is in use for permanent: after a start, that is the state trie, the model and the code.
+
+    It is still freed when nothing refers to it any more, but not if it refers to itself in a circle.
+    """
     gc.collect()
     gc.freeze()
 
@@ -47,19 +50,27 @@ def memory_in_use() -> int:
 
 
 async def collect_on_growth(memory: Callable[[], int] = memory_in_use) -> None:
-    """Look for garbage among what is young all the time, and through everything when memory has grown; until cancelled.
+    """Look for garbage among what is young all the time, and among the rest when memory has grown; until cancelled.
 
     A look through everything stops all threads, for a second and more where there are millions of ratings. Python would
     begin one for each few thousand objects, which blocks bring by the second: almost all of them state, no garbage.
+    So what a look has found in use is left out of the next ones, until memory is half as much again.
     """
     before = gc.get_threshold()
     gc.set_threshold(_YOUNG, _MIDDLE, _NEVER)
     try:
-        known = memory()
+        known = whole = memory()
         while True:
             await trio.sleep(_LOOK_EVERY)
-            if memory() - known > max(_GROWTH, known // 8):
-                gc.collect()
-                known = memory()
+            now = memory()
+            if now - known <= max(_GROWTH, known // 8):
+                continue
+            is_whole = now - whole > whole // 2
+            if is_whole:
+                gc.unfreeze()
+            settle()
+            known = memory()
+            if is_whole:
+                whole = known
     finally:
         gc.set_threshold(*before)

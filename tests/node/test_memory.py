@@ -55,6 +55,39 @@ def test_the_whole_heap_is_looked_through_when_memory_has_grown(start: int, grow
     assert gc.get_threshold() == before
 
 
+def test_what_was_in_use_is_looked_through_again_when_memory_is_half_as_much_again() -> None:
+    now = [100 * MEBIBYTE]
+
+    async def watch() -> None:
+        Circle.count = 0
+        circles: list[Circle] | None = [Circle() for _ in range(10)]
+        many = [[number] for number in range(100_000)]
+        now[0] += 25 * MEBIBYTE
+        await trio.sleep(2)
+        # None of what was seen to be in use is among what the next look goes through.
+        assert gc.get_freeze_count() > len(many)
+        assert len(gc.get_objects()) < len(many)
+        circles = None
+        now[0] += 25 * MEBIBYTE
+        await trio.sleep(2)
+        assert (circles, Circle.count) == (None, 0)
+        now[0] += 25 * MEBIBYTE
+        await trio.sleep(2)
+        assert Circle.count == 10
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(collect_on_growth, lambda: now[0])
+            await trio.testing.wait_all_tasks_blocked()
+            await watch()
+            nursery.cancel_scope.cancel()
+
+    try:
+        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    finally:
+        gc.unfreeze()
+
+
 def test_memory_grows_with_what_is_held() -> None:
     before = memory_in_use()
     held = bytearray(before + 16 * MEBIBYTE)
