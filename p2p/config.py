@@ -85,7 +85,10 @@ class NetworkConfig:
     gossip_rate: Rate = Rate(500, 10 * MIB)
     request_rate: Rate = Rate(200, 4 * MIB)
     answer_rate: Rate = Rate(200, 8 * MIB)
-    """What the node's answers to one peer may come to; further ones wait."""
+    """What the node's answers to one peer may come to, and again what is sent it of gossip that it asks for.
+
+    Further answers wait; further gossip is not sent.
+    """
     frame_rate: Rate = Rate(10_000, 256 * MIB)
     """Frames of the stream multiplexer, what our own requests are answered with included."""
     timing: Timing = Timing()

@@ -230,6 +230,7 @@ class Libp2pNetwork(Network):
             prune_back_off=10,
             unsubscribe_back_off=2,
             faults=self._faults,
+            answers=Budgets(self._config.answer_rate, trio.current_time),
         )
         gossip = GuardedPubsub(
             links.host,

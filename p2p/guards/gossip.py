@@ -14,6 +14,7 @@ from libp2p.pubsub.gossipsub import GossipSub
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.pubsub import Pubsub
 from libp2p.pubsub.rpc_queue import RpcQueue
+from libp2p.pubsub.utils import safe_bytes_from_hex
 from libp2p.pubsub.validators import signature_validator
 
 from p2p.budget import Budgets
@@ -247,9 +248,10 @@ class GuardedPubsub(Pubsub):
 class GuardedGossipSub(GossipSub):
     """The mesh, with isolated tasks and bounded memory."""
 
-    def __init__(self, *, faults: Faults, **options: Any) -> None:
+    def __init__(self, *, faults: Faults, answers: Budgets, **options: Any) -> None:
         super().__init__(max_pending_messages_per_peer=1, **options)
         self._faults = faults
+        self._answers = answers
 
     @property
     def manager(self) -> Any:
@@ -268,3 +270,18 @@ class GuardedGossipSub(GossipSub):
     async def flush_pending_messages(self, peer_id: ID) -> None:
         """Drops what waited for a peer's subscription: sending it would be a second writer on the stream."""
         self._pending_messages.pop(peer_id, None)
+
+    async def handle_iwant(self, iwant_msg: rpc_pb2.ControlIWant, sender_peer_id: ID) -> None:
+        """Sends a peer the messages that it asks for: each once, and no more than its budget of answers allows."""
+        budget = self._answers.of(PeerId(str(sender_peer_id)))
+        answer = rpc_pb2.RPC()
+        for message_id in dict.fromkeys(map(safe_bytes_from_hex, iwant_msg.messageIDs)):
+            message = None if message_id is None else self.mcache.get(message_id)
+            if message is None:
+                continue
+            if budget.charge(0, messages=0) > 0:
+                break
+            budget.charge(len(message.data))
+            answer.publish.append(message)
+        if answer.publish:
+            self.send_rpc(sender_peer_id, answer)

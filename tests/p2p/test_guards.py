@@ -28,6 +28,7 @@ GUARDS: list[tuple[str, Any, Any]] = [
     ("forged_copy_first", ["real"], ["real"]),
     ("second_writer_on_a_stream", 0, 2),
     ("message_to_who_has_brought_it", 0, 2),
+    ("messages_asked_for", [1, 4], [1000, 8]),
     ("topics_made_up_by_a_peer", 0, 500),
     ("memory_of_messages", [0, 0], [10, 10]),
     ("stream_that_does_not_open_at_once", True, False),

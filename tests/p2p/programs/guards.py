@@ -48,6 +48,7 @@ from tests.p2p.programs.attacker import Attacker, connect_once
 
 TOPIC = "/test/blocks/1"
 PLENTY = Rate(1e9, 1e12)
+FEW = Rate(0.001, 1e12, burst=4_000)
 OTHER = create_new_key_pair(b"o" * 32)
 OTHER_ID = ID.from_pubkey(OTHER.public_key)
 THIRD_ID = ID.from_pubkey(create_new_key_pair(b"t" * 32).public_key)
@@ -124,7 +125,7 @@ class Gossip:
         self.pubsub: Pubsub
         if guarded:
             faults = Faults()
-            mesh = GuardedGossipSub(**PLAIN_MESH, faults=faults)
+            mesh = GuardedGossipSub(**PLAIN_MESH, faults=faults, answers=Budgets(FEW, trio.current_time))
             self.mesh = mesh
             self.pubsub = GuardedPubsub(
                 host,
@@ -544,6 +545,23 @@ async def message_to_who_has_brought_it(guarded: bool) -> Any:
                 nursery.start_soon(gossip.pubsub.continuously_read_stream, stream)
         await trio.sleep(0.2)
         return len(sent)
+
+
+@check()
+async def messages_asked_for(guarded: bool) -> Any:
+    """How many messages is a peer sent that asks a thousand times for one, and how many of eight that it asks for?"""
+    sent: list[int] = []
+    async with Gossip(guarded).running() as gossip:
+        mesh: Any = gossip.mesh
+        mesh.send_rpc = lambda peer_id, rpc, priority=False: sent.append(len(rpc.publish))
+        messages = [signed(bytes([number]), number) for number in range(8)]
+        for message in messages:
+            mesh.mcache.put(message)
+        ids = [(message.from_id + message.seqno).hex().encode() for message in messages]
+        for wanted in (ids[:1] * 1_000, ids):
+            control = rpc_pb2.ControlMessage(iwant=[rpc_pb2.ControlIWant(messageIDs=wanted)])
+            await gossip.pubsub.continuously_read_stream(FakeStream(rpc_bytes(rpc_pb2.RPC(control=control))))
+        return sent
 
 
 @check()
