@@ -361,11 +361,12 @@ def _two_in_line(served: Served, greedy: int) -> Iterator[tuple[ClientConnection
 
 def test_slow_calls_of_all_clients_take_turns(start: Start) -> None:
     served = start()
-    with _two_in_line(served, greedy=20) as (_, second):
+    with _two_in_line(served, greedy=20) as (first, second):
         assert served.node.slow_gate is not None
         served.node.slow_gate.set()
         assert orjson.loads(second.recv(30)) == answer("0x1c02", 0)
         assert served.node.slow_calls.index(b"\x02") <= 3, "two were under way, and one of the first may go before"
+        assert sorted(orjson.loads(first.recv(30))["id"] for _ in range(20)) == list(range(20))
 
 
 def test_who_has_the_most_slow_calls_makes_room(start: Start) -> None:
