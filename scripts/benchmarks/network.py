@@ -3,7 +3,8 @@
 Each node is a process of its own; they talk over loopback, and the client, which signs beforehand, is on the same
 machine too. The ratings of a load come to all nodes alike, each account's to one of them, when their time has come,
 whether or not those before are answered. A rate holds if no rating is refused or lost, all are in blocks at all nodes
-within 10 s after the last was handed in, and all models are the same.
+within 10 s after the last was handed in, and all models are the same. What an account signs after a refused rating
+waits for that one, so the first rate with a refusal is the last that is tried.
 """
 
 import random
@@ -58,7 +59,11 @@ def run(setting: Setting, arguments: Namespace) -> Results:
         bench.fill()
         if arguments.singles:
             found["singles"] = bench.singles(arguments.singles, arguments.slot / 1_000)
-        found["loads"] = [bench.load(rate, arguments.seconds, arguments.batch) for rate in arguments.rates]
+        found["loads"] = loads = []
+        for rate in arguments.rates:
+            loads.append(bench.load(rate, arguments.seconds, arguments.batch))
+            if loads[-1]["refused"]:
+                break
         found["nodeMegabytes"] = [node.memory() / 1e6 for node in nodes]
     return found
 
@@ -180,26 +185,30 @@ class _Bench:
         calls = self._calls(self._signing(), number // batch, batch)
         cpu = [node.cpu() for node in self.nodes]
         began = time.monotonic()
-        refused = self._hand_in(calls, rate / batch)
+        refusals = self._hand_in(calls, rate / batch)
+        refused = refusals.total()
         handed_in = time.monotonic() - began
-        self.ratings -= refused * batch
-        settled, digest = self._settle()
+        # What waits for a refused transaction is in no block, and nobody knows how much that is.
+        settled, digest = (0.0, "") if refused else self._settle()
         spent = [node.cpu() - before for node, before in zip(self.nodes, cpu, strict=True)]
         a_rating = sum(spent) / len(spent) / number
         holds = refused == 0 and settled <= SETTLES_WITHIN and handed_in <= seconds + SETTLES_WITHIN
         signed = "" if batch == 1 else f", {batch} a signature,"
-        self.setting.say(
-            f"{rate:,} ratings a second{signed} for {seconds} s: handed in after {handed_in:.1f} s, "
-            f"in blocks at all nodes {settled:.1f} s later, "
-            f"{refused} refused, {a_rating * 1e6:.0f} us of processor a rating and node: "
-            + ("holds" if holds else "does not hold")
-        )
+        told = f"{rate:,} ratings a second{signed} for {seconds} s: handed in after {handed_in:.1f} s, "
+        if refused:
+            self.setting.say(f"{told}{refused} refused, does not hold: " + "; ".join(refusals))
+        else:
+            self.setting.say(
+                f"{told}in blocks at all nodes {settled:.1f} s later, none refused, "
+                f"{a_rating * 1e6:.0f} us of processor a rating and node: " + ("holds" if holds else "does not hold")
+            )
         return {
             "rate": rate,
             "ratingsASignature": batch,
             "seconds": seconds,
             "holds": holds,
             "refused": refused,
+            "refusals": dict(refusals),
             "handedInSeconds": handed_in,
             "settledSeconds": settled,
             "perWallSecond": number / (handed_in + settled),
@@ -231,21 +240,22 @@ class _Bench:
         self.ratings += number * batch
         return calls
 
-    def _hand_in(self, calls: Sequence[tuple[int, bytes]], rate: float) -> int:
-        """Hand calls in at a rate, to all nodes at once; return how many were refused."""
+    def _hand_in(self, calls: Sequence[tuple[int, bytes]], rate: float) -> Counter[str]:
+        """Hand calls in at a rate, to all nodes at once; return the reasons of refusals, each with how often."""
         shares = [[call for node, call in calls if node == number] for number in range(len(self.nodes))]
         with ThreadPoolExecutor(len(self.nodes)) as threads:
-            return sum(threads.map(self._hand_in_one, self.nodes, shares, [rate / len(self.nodes)] * len(shares)))
+            found = threads.map(self._hand_in_one, self.nodes, shares, [rate / len(self.nodes)] * len(shares))
+            return sum(found, Counter())
 
-    def _hand_in_one(self, node: NodeProcess, calls: Sequence[bytes], rate: float) -> int:
+    def _hand_in_one(self, node: NodeProcess, calls: Sequence[bytes], rate: float) -> Counter[str]:
         """Hand calls in when their time has come, whether or not those before are answered."""
         began = time.monotonic()
         with Pipe(node.port) as pipe, ThreadPoolExecutor(1) as thread:
-            refused = thread.submit(lambda: sum(b'"error"' in answer[:40] for answer in pipe.answers(len(calls))))
+            refusals = thread.submit(lambda: Counter(filter(None, map(_refusal, pipe.answers(len(calls))))))
             for start in range(0, len(calls), size := max(1, round(rate / TICKS))):
                 time.sleep(max(0.0, began + start / rate - time.monotonic()))
                 pipe.send(calls[start : start + size])
-            return refused.result()
+            return refusals.result()
 
     def _settle(self) -> tuple[float, str]:
         """Wait until all nodes have all ratings; return how long that took and the digest of all their models."""
@@ -272,6 +282,12 @@ class _Bench:
 
 def _call(method: str, *parameters: object) -> bytes:
     return orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters})
+
+
+def _refusal(answer: bytes) -> str | None:
+    """Why a transaction was refused, if it was."""
+    error = orjson.loads(answer).get("error")
+    return None if error is None else str(error["message"])
 
 
 def _accepted(answers: Sequence[bytes]) -> None:
