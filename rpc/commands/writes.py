@@ -21,6 +21,8 @@ from runtime.extrinsic import extrinsic_hash
 from runtime.primitives import to_hex
 
 LARGEST_RATING = 2**63 - 1
+OUT_OF_RANGE = "RatingOutOfRange"
+"""The pallet's error for a rating that its chain does not know."""
 
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Send only; do not wait for a block.")]
 Timeout = Annotated[float, typer.Option(min=0, help="Seconds to wait for a block.")]
@@ -36,7 +38,12 @@ def rate(
     """Rate an item."""
     here = session(context)
     value = _rating(here, rating)
-    send_call(here, submit_rating(item, value), f"rated item {item} with {value}", no_wait, timeout)
+    try:
+        send_call(here, submit_rating(item, value), f"rated item {item} with {value}", no_wait, timeout)
+    except CommandError as error:
+        if error.reason != OUT_OF_RANGE:
+            raise
+        raise CommandError(error.reason, f"{error.message} {_scale_text(here)}", error.data) from None
 
 
 def retract(context: typer.Context, item: Item, no_wait: NoWait = False, timeout: Timeout = 60.0) -> None:
@@ -77,6 +84,14 @@ def _rating(here: Session, text: str) -> int:
     if abs(value) > LARGEST_RATING:
         raise CommandError(Failing.INVALID_ARGUMENT, f"{text} is out of every scale")
     return value
+
+
+def _scale_text(here: Session) -> str:
+    """Which ratings the chain takes."""
+    model = here.call("mf_model")
+    with expecting("mf_model"):
+        scale = model["scale"]
+        return f"They go from {scale['min']} to {scale['max']} in steps of {scale['step']}."
 
 
 def send_call(here: Session, call: bytes, what: str, no_wait: bool, timeout: float) -> None:

@@ -295,7 +295,8 @@ def check(user: User, words: tuple[object, ...], reason: str, message: str, data
         (
             ("rate", 3, 5),
             "RatingOutOfRange",
-            "The rating is not one of this chain's scale (RatingMin, RatingMax, RatingStep).",
+            "The rating is not one of this chain's scale (RatingMin, RatingMax, RatingStep). "
+            "They go from -1 to 1 in steps of 2.",
         ),
         (("rate", 99, "like"), "ItemDoesNotExist", "There is no item of this id."),
         (("retract", 9), "NotRated", "The account has not rated this item."),
