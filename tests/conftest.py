@@ -23,7 +23,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselects by marker: a test that was not asked for is not there, rather than skipped."""
+    """Deselects by marker: a test that was not asked for is not there, rather than skipped.
+
+    The page's stories come first: they take minutes and stay in one worker, so at the end all others would wait for it.
+    """
     unwanted = set()
     if config.getoption("--quick"):
         unwanted.add("full")
@@ -36,3 +39,4 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept
+    items.sort(key=lambda item: item.path.parent.name != "ui")
