@@ -262,6 +262,16 @@ def test_a_block_that_puts_an_epoch_in_force_is_charged_for_following_both(ten: 
     ]
 
 
+def test_a_block_before_that_is_charged_for_the_epoch_in_force() -> None:
+    slow = SmallChain(config=replace(EPOCHS, ratings_per_delay_block=1))
+    slow.block(("Alice", submit_ratings([(item, 1) for item in range(10)])))
+    record = MODEL.get(slow.state)
+    assert record.is_pending
+    assert record.due > slow.head.number + 1
+    # No epoch in force knows it; the one that is pending does.
+    assert charged(slow, ("Alice", retract_rating(0))) == [90 * US + 10 * (5_000 + 2_000) + 2 * 10 * 2_500_000]
+
+
 def test_predictions_are_charged_for_their_own_list_and_for_what_they_make_the_block_follow(ten: SmallChain) -> None:
     following = 1_000 * US + 16 * 2_000
     assert charged(

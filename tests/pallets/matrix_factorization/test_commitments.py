@@ -107,6 +107,15 @@ def test_whom_and_what_a_block_touches_it_commits_to(
             assert (posterior.generation, posterior.block) == (active, number)
 
 
+def test_of_an_account_that_has_taken_everything_back_no_posterior_is_left() -> None:
+    chain = SmallChain(config=EPOCHS, items=tuple("abcdef"))
+    chain.block(("Alice", submit_ratings([(0, 1), (1, 5)])), ("Bob", submit_rating(0, 2)))
+    assert USER_POSTERIORS.find(chain.state, ALICE) is not None
+    chain.block(("Alice", retract_rating(0)), ("Alice", retract_rating(1)))
+    assert USER_POSTERIORS.find(chain.state, ALICE) is None
+    assert USER_POSTERIORS.find(chain.state, BOB) is not None
+
+
 @pytest.mark.parametrize(("items", "count", "blocks"), [(7, 2, 4), (6, 2, 3), (130, 64, 3), (5, 64, 1), (1, 1, 1)])
 def test_the_cursor_reaches_every_item_in_so_many_empty_blocks(items: int, count: int, blocks: int) -> None:
     config = replace(EPOCHS, item_commits_per_block=count)

@@ -12,6 +12,7 @@ from pallets.matrix_factorization.config import Config
 from pallets.matrix_factorization.fixed_point import ONE
 from pallets.matrix_factorization.frozen import Frozen, as_rows, learn_frozen, rating_set
 from pallets.matrix_factorization.parameters import ModelParameters
+from pallets.matrix_factorization.pending import PendingEpoch
 from pallets.matrix_factorization.phi import solve_set
 from pallets.matrix_factorization.posterior import (
     item_prior_means,
@@ -229,6 +230,18 @@ def test_what_is_known_by_its_digest_is_not_learned_again() -> None:
     assert view.frozen is frozen
     assert view.read().digest() == chain.view.read().digest()
     assert derive_view(chain.state, CONFIG, {blake2b_256(b"other"): frozen}).frozen is not frozen
+
+
+def test_an_epoch_is_only_gone_on_with_after_the_freeze_that_it_is_of() -> None:
+    chain, _ = chain_of_four()
+    chain.block(("Bob", submit_ratings([(item, 5) for item in range(5)])))
+    pending = chain.view.pending
+    assert pending is not None
+    assert derive_view(chain.state, CONFIG, pending=pending).pending is pending
+    other = PendingEpoch(pending.generation - 1, pending.lists, CONFIG)
+    again = derive_view(chain.state, CONFIG, pending=other).pending
+    assert again is not None
+    assert (again.generation, again.compute().digest) == (pending.generation, pending.compute().digest)
 
 
 # What a block sees, and what readers keep.
