@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
-from typing import Final
+from typing import IO, Final
 
 from benchmarks.common.timing import Taken
 from node.chain_spec import load_spec, render
@@ -19,6 +19,7 @@ from rpc.client import RpcClient
 
 _ADDRESS: Final = re.compile(r"JSON-RPC at ws://127\.0\.0\.1:(\d+) ")
 _PATIENCE: Final = 60.0
+_PIECE: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,13 @@ def wait_for_port(process: subprocess.Popen[str]) -> int:
     for line in process.stderr:
         lines.append(line)
         if (found := _ADDRESS.search(line)) is not None:
-            Thread(target=process.stderr.read, daemon=True).start()
+            Thread(target=_read_on, args=(process.stderr,), daemon=True).start()
             return int(found[1])
     raise RuntimeError("the node did not start:\n" + "".join(lines))
+
+
+def _read_on(log: IO[str]) -> None:
+    """Read a log to its end, and close it."""
+    with log:
+        while log.read(_PIECE):
+            pass
