@@ -77,11 +77,17 @@ class Attacker:
                 await host.disconnect(self.info.peer_id)
 
     @asynccontextmanager
-    async def in_session(self) -> AsyncIterator[tuple[IHost, INetStream]]:
+    async def greeted(self) -> AsyncIterator[tuple[IHost, INetStream]]:
+        """A session in which the victim has said hello, and this side has not."""
         async with self.connected() as host:
             stream = await host.new_stream(self.info.peer_id, [SYNC])
-            await stream.write(frame(0, 1, 0, HANDSHAKE))
             await read_frame(stream)
+            yield host, stream
+
+    @asynccontextmanager
+    async def in_session(self) -> AsyncIterator[tuple[IHost, INetStream]]:
+        async with self.greeted() as (host, stream):
+            await stream.write(frame(0, 1, 0, HANDSHAKE))
             yield host, stream
 
     async def gossip(self, message: bytes) -> bool:
@@ -135,18 +141,15 @@ class Attacker:
             return True
 
     async def no_handshake(self) -> bool:
-        async with self.connected() as host:
-            stream = await host.new_stream(self.info.peer_id, [SYNC])
+        async with self.greeted() as (_, stream):
             return await is_cut(stream, 10.0)
 
     async def garbage_handshake(self) -> bool:
-        async with self.connected() as host:
-            stream = await host.new_stream(self.info.peer_id, [SYNC])
+        async with self.greeted() as (_, stream):
             return await is_cut_after(stream, os.urandom(3000), 5.0)
 
     async def handshake_that_raises(self) -> bool:
-        async with self.connected() as host:
-            stream = await host.new_stream(self.info.peer_id, [SYNC])
+        async with self.greeted() as (_, stream):
             return await is_cut_after(stream, frame(0, 1, 0, b"raise"), 5.0)
 
     async def huge_length_in_session(self) -> bool:
