@@ -1,6 +1,7 @@
 """When the collector looks for garbage in a node."""
 
 import gc
+from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
@@ -24,6 +25,19 @@ class Circle:
 MEBIBYTE = 1 << 20
 
 
+def run_beside_the_collector(watch: Callable[[], Awaitable[None]], memory: Callable[[], int]) -> None:
+    """Watch a node's collector, in virtual time."""
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(collect_on_growth, memory)
+            await trio.testing.wait_all_tasks_blocked()
+            await watch()
+            nursery.cancel_scope.cancel()
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
 @pytest.mark.parametrize(("start", "grown"), [(0, 16 * MEBIBYTE), (400 * MEBIBYTE, 50 * MEBIBYTE)])
 def test_the_whole_heap_is_looked_through_when_memory_has_grown(start: int, grown: int) -> None:
     before = gc.get_threshold()
@@ -44,14 +58,7 @@ def test_the_whole_heap_is_looked_through_when_memory_has_grown(start: int, grow
         assert (gc.get_stats()[2]["collections"], Circle.count) == (searches + 1, 10)
         assert (len(many), circles) == (1_000_000, None)
 
-    async def main() -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(collect_on_growth, lambda: now[0])
-            await trio.testing.wait_all_tasks_blocked()
-            await watch()
-            nursery.cancel_scope.cancel()
-
-    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    run_beside_the_collector(watch, lambda: now[0])
     assert gc.get_threshold() == before
 
 
@@ -75,15 +82,8 @@ def test_what_was_in_use_is_looked_through_again_when_memory_is_half_as_much_aga
         await trio.sleep(2)
         assert Circle.count == 10
 
-    async def main() -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(collect_on_growth, lambda: now[0])
-            await trio.testing.wait_all_tasks_blocked()
-            await watch()
-            nursery.cancel_scope.cancel()
-
     try:
-        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+        run_beside_the_collector(watch, lambda: now[0])
     finally:
         gc.unfreeze()
 
@@ -96,15 +96,10 @@ def test_memory_grows_with_what_is_held() -> None:
 
 @pytest.mark.parametrize("generation", [0, 1])
 def test_what_is_young_is_looked_through_all_the_time(generation: int) -> None:
-    async def main() -> None:
-        with trio.move_on_after(1):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(collect_on_growth)
-                await trio.testing.wait_all_tasks_blocked()
-                before = gc.get_stats()[generation]["collections"]
-                kept = [[number] for number in range(100_000)]
-                assert gc.get_stats()[generation]["collections"] > before
-                assert len(kept) == 100_000
-                nursery.cancel_scope.cancel()
+    async def watch() -> None:
+        before = gc.get_stats()[generation]["collections"]
+        kept = [[number] for number in range(100_000)]
+        assert gc.get_stats()[generation]["collections"] > before
+        assert len(kept) == 100_000
 
-    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    run_beside_the_collector(watch, memory_in_use)
