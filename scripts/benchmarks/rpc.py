@@ -24,7 +24,7 @@ from benchmarks.common.calibration import Calibration
 from benchmarks.common.suite import Results, Setting
 from benchmarks.common.timing import Taken, summary
 from benchmarks.serving.node import NodeProcess, running
-from benchmarks.serving.pipe import Pipe
+from benchmarks.serving.pipe import Pipe, check_accepted
 from rpc.transactions import Signing, signing_now, submit_rating, submit_ratings
 from runtime.crypto import KeyPair, Scheme
 from runtime.keys import ss58_encode
@@ -91,7 +91,7 @@ class _Bench:
             )
             calls.append(self._submission(user, submit_ratings(packed)))
         with Pipe(self.node.port) as pipe:
-            _accepted(pipe.ask(calls))
+            check_accepted(pipe.ask(calls))
         self._wait(len(self.pairs) * LISTS)
         self.setting.say(f"{len(self.pairs) * LISTS:,} ratings by {len(self.pairs):,} users are in blocks")
 
@@ -110,14 +110,14 @@ class _Bench:
         found: dict[str, object] = {}
         with Pipe(self.node.port) as pipe:
             # Once around, so that every user is prepared as on a node that has been asked before.
-            _accepted(pipe.ask([_call("mf_predict", account, 0) for account in accounts]))
+            check_accepted(pipe.ask([_call("mf_predict", account, 0) for account in accounts]))
             for name, calls, each, make in kinds:
                 taken = []
                 for _ in range(SEGMENTS):
                     segment = [make() for _ in range(calls)]
                     answers: list[bytes] = []
                     taken.append(self.node.taking(lambda: answers.extend(pipe.ask(segment))))  # noqa: B023 - at once
-                    _accepted(answers)
+                    check_accepted(answers)
                 found[name] = self._rate(name, taken, calls * each)
         return found
 
@@ -125,7 +125,7 @@ class _Bench:
         """Submit single ratings as fast as the node takes them, until all are in blocks."""
         calls = self._signed(number)
         with Pipe(self.node.port, window=512) as pipe:
-            accepted = self.node.taking(lambda: _accepted(pipe.ask(calls)))
+            accepted = self.node.taking(lambda: check_accepted(pipe.ask(calls)))
             settled = self.node.taking(lambda: self._wait())
         whole = Taken(accepted.cpu + settled.cpu, accepted.wall + settled.wall)
         self.setting.say(
@@ -169,7 +169,7 @@ class _Bench:
             for _ in range(number):
                 call = _call("mf_predict", self.draw.choice(accounts), self.draw.randrange(ITEMS))
                 began = time.perf_counter()
-                _accepted(pipe.ask([call]))
+                check_accepted(pipe.ask([call]))
                 waits.append((time.perf_counter() - began) * 1e3)
         return waits
 
@@ -214,16 +214,9 @@ def _call(method: str, *parameters: object) -> bytes:
     return orjson.dumps({"jsonrpc": "2.0", "id": next(_IDENTIFIERS), "method": method, "params": parameters})
 
 
-def _accepted(answers: Sequence[bytes]) -> None:
-    """Make sure that no answer is an error."""
-    for answer in answers:
-        if b'"error"' in answer[:40]:
-            raise RuntimeError(answer.decode())
-
-
 def _submit_all(port: int, calls: Sequence[bytes]) -> None:
     with Pipe(port, window=512) as pipe:
-        _accepted(pipe.ask(calls))
+        check_accepted(pipe.ask(calls))
 
 
 def _percentiles(milliseconds: Sequence[float]) -> dict[str, float]:

@@ -90,6 +90,13 @@ class Pipe:
         del buffer[:taken]
 
 
+def check_accepted(answers: Sequence[bytes]) -> None:
+    """Make sure that no answer is an error."""
+    for answer in answers:
+        if b'"error"' in answer[:40]:
+            raise RuntimeError(answer.decode())
+
+
 def _frame(payload: bytes, kind: bytes = _TEXT) -> bytes:
     """One message as clients send it: masked, with a mask that changes nothing."""
     size = len(payload)
