@@ -70,9 +70,8 @@ def _rating(here: Session, text: str) -> int:
     try:
         value = int(text)
     except ValueError:
-        scale = here.call("mf_model")
+        scale = _scale(here)
         with expecting("mf_model"):
-            scale = scale["scale"]
             names = {"like": int(scale["max"]), "dislike": int(scale["min"])}
             names |= {str(label): int(number) for number, label in (scale.get("labels") or {}).items()}
         if text not in names:
@@ -88,10 +87,15 @@ def _rating(here: Session, text: str) -> int:
 
 def _scale_text(here: Session) -> str:
     """Which ratings the chain takes."""
+    scale = _scale(here)
+    with expecting("mf_model"):
+        return f"They go from {scale['min']} to {scale['max']} in steps of {scale['step']}."
+
+
+def _scale(here: Session) -> Any:
     model = here.call("mf_model")
     with expecting("mf_model"):
-        scale = model["scale"]
-        return f"They go from {scale['min']} to {scale['max']} in steps of {scale['step']}."
+        return model["scale"]
 
 
 def send_call(here: Session, call: bytes, what: str, no_wait: bool, timeout: float) -> None:
