@@ -129,9 +129,8 @@ async def accept_forever(
 
     async def serve_one(raw: trio.SocketStream) -> None:
         try:
-            stream = TcpStream(raw)
-        except OSError:  # gone before we looked
-            raw.socket.close()
+            stream = connected(raw)
+        except OSError:
             return
         if not admission.enter(stream):
             stream.abort()
@@ -161,4 +160,16 @@ async def dial(address: Address) -> TcpStream:
 
     Raises: OSError.
     """
-    return TcpStream(await trio.open_tcp_stream(address.host, address.port))
+    return connected(await trio.open_tcp_stream(address.host, address.port))
+
+
+def connected(raw: trio.SocketStream) -> TcpStream:
+    """A connection of ours; the socket is closed if the other side has gone before we looked.
+
+    Raises: OSError.
+    """
+    try:
+        return TcpStream(raw)
+    except OSError:
+        raw.socket.close()
+        raise
