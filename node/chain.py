@@ -8,7 +8,7 @@ them becomes better than the best chain, the database switches to it in one writ
 """
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -51,6 +51,8 @@ __all__ = [
 _BAD_KEPT: Final = 1_024
 _RECENT: Final = 8
 """Blocks behind the head on which a new one may be announced; deeper branches are fetched, if they are better."""
+_AT_HAND: Final = 2
+"""Blocks at the head that are kept as they were executed: if two authors take turns at once, they come and go."""
 
 
 class Chain:
@@ -75,6 +77,7 @@ class Chain:
         self._models = Models(self.config)
         self._forks = Forks()
         self._tree = StoredTree(database)
+        self._adopted: deque[SideBlock] = deque(maxlen=0 if self.consensus.is_final_at_once else _AT_HAND)
         # Not the exceptions themselves, whose tracebacks would keep whole blocks alive.
         self._bad: OrderedDict[Hash, tuple[BlockFault, str]] = OrderedDict()
         self._learning = threading.Lock()
@@ -262,7 +265,7 @@ class Chain:
         try:
             self._check_trusted(header)
             self.consensus.check_seal(header)
-            side = self._execute(block, self._tip(header), check, is_whole=is_whole)
+            side = self._execute(block, self._tip(header, check), check, is_whole=is_whole)
         except InvalidBlock as fault:
             self._remember_bad(ref.hash, fault)
             raise
@@ -274,7 +277,7 @@ class Chain:
             self.database.store_side_block(block)
         if chosen == best:
             return Imported(ref, is_new=True)
-        return Imported(ref, is_new=True, head=self._adopt(self._branch(chosen.hash)))
+        return Imported(ref, is_new=True, head=self._adopt(self._branch(chosen.hash, check)))
 
     def execute_again(self, block: Block) -> int:
         """Execute a stored block whose parent is on the best chain; return how many of its calls failed.
@@ -342,7 +345,7 @@ class Chain:
         self._publish(self._models.at(head.hash, state))
         return block
 
-    def _tip(self, header: Header) -> Tip:
+    def _tip(self, header: Header, check: SignatureCheck) -> Tip:
         """Return the parent of a block; parents that are only stored are executed again.
 
         Raises:
@@ -376,7 +379,7 @@ class Chain:
             if side is None:
                 block = self.database.block(name)
                 assert block is not None, "a stored header has a body"
-                side = self._execute(block, tip, check_signature)
+                side = self._execute(block, tip, check)
                 self._forks.add(side)
             tip = side.tip
         return tip
@@ -412,7 +415,7 @@ class Chain:
         facts = HeadFacts.of(block.header, tip.state)
         return SideBlock(executed, tip, facts, sum(error is not None for error in outcome.errors))
 
-    def _branch(self, tip: Hash) -> list[SideBlock]:
+    def _branch(self, tip: Hash, check: SignatureCheck) -> list[SideBlock]:
         """Return the blocks from the best chain, without it, up to a side block, oldest first."""
         path: list[Block] = []
         while not path or not self._is_best(BlockNumber(path[-1].header.number - 1), tip):
@@ -425,9 +428,9 @@ class Chain:
         for block in reversed(path):
             side = self._forks.find(block.header.hash())
             if side is None:
-                # Forgotten, or on the best chain once and gone: what it changes has to be found out again.
-                parent = branch[-1].tip if branch else self._tip(block.header)
-                side = self._execute(block, parent, check_signature)
+                # Forgotten, or on the best chain long ago: what it changes has to be found out again.
+                parent = branch[-1].tip if branch else self._tip(block.header, check)
+                side = self._execute(block, parent, check)
             branch.append(side)
         return branch
 
@@ -449,9 +452,10 @@ class Chain:
         retracted = self.database.adopt([side.executed for side in branch], finalized=finalized)
         self._forks.remove(side.tip.ref.hash for side in branch)
         if retracted:
-            self._forks.note(self._facts)
+            self._leave([block.header.hash() for block in reversed(retracted)])
         if finalized is not None:
             self._forks.prune(self._tree, finalized)
+        self._adopted.extend(branch)
         for side in branch[:-1]:
             self._models.keep(side.tip.ref, side.tip.view)
         self._publish(tip.view)
@@ -465,6 +469,14 @@ class Chain:
             model_changed = record.last_change == tip.ref.number or record.active != before.view.record.active
         entered = tuple(EnteredBlock(side.executed.block, side.tip.ref, side.failed) for side in branch)
         return NewHead(tuple(retracted), entered, changed, model_changed, finalized)
+
+    def _leave(self, blocks: Sequence[Hash]) -> None:
+        """Keep blocks that have left the best chain, oldest first: mostly one goes on from them soon."""
+        known = {side.tip.ref.hash: side for side in self._adopted}
+        for block in blocks:
+            if block in known:
+                self._forks.add(known[block])
+        self._forks.note(self._facts)
 
     def _publish(self, view: ModelView) -> None:
         """Let readers see the database's head, whose model this is."""

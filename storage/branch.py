@@ -29,9 +29,10 @@ class ExecutedBlock:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """The batch, and what each entering block replaces."""
+    """The batch, what it changes in the state of the head (ascending by key), and what each entering block replaces."""
 
     writes: list[Write]
+    changes: Changes
     undos: list[tuple[BlockRef, Undo]]
 
 
@@ -71,7 +72,8 @@ def switch(
         ]
         if is_archive:
             writes += history_writes(ref.number, undo)
-    return Switch([*writes, *state_writes(sorted(values.items()))], undos)
+    changes = sorted(values.items())
+    return Switch([*writes, *state_writes(changes)], changes, undos)
 
 
 def forget_block(block: BlockRef) -> list[Write]:

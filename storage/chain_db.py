@@ -266,7 +266,7 @@ class ChainDatabase:
         self._tries.remember(view.head.hash, view.trie)
         for executed in branch[:-1]:
             self._tries.remember(executed.ref.hash, executed.trie)
-        self._publish(replace(view, head=parent, floor=floor, finalized=finalized, trie=branch[-1].trie))
+        self._publish(replace(view, head=parent, floor=floor, finalized=finalized, trie=branch[-1].trie), done.changes)
         return [block for _, block in leaving]
 
     def revert_head(self) -> Block:
@@ -288,7 +288,7 @@ class ChainDatabase:
             ref = BlockRef(parent.number, parent.hash())
             done = switch(view.state, [(head, undo)], (), is_archive=self._pruning is None)
             self._store.write([*done.writes, (HEAD, Head(ref, view.floor).encode())], sync=True)
-            self._publish(replace(view, head=ref, trie=trie))
+            self._publish(replace(view, head=ref, trie=trie), done.changes)
             return block
 
     def _leaving(self, view: _View, number: BlockNumber) -> tuple[BlockRef, Block]:
@@ -359,10 +359,10 @@ class ChainDatabase:
         with self._writing:
             self._store.write([(NOTE + name, data)], sync=True)
 
-    def _publish(self, view: _View) -> None:
-        """Show readers the store as it is now."""
+    def _publish(self, view: _View, changes: Changes = ()) -> None:
+        """Show readers the store as it is now, after these changes of the head's state."""
         reader = self._store.snapshot()
-        self._view = replace(view, reader=reader, state=HeadState(reader))
+        self._view = replace(view, reader=reader, state=view.state.changed(changes, reader))
 
     def _state_at(self, view: _View, block: Hash) -> StateReader:
         if block == view.head.hash:

@@ -8,6 +8,7 @@ keeps every replaced value by storage key and block number, and so reads any sta
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import merge
+from itertools import islice
 from threading import Lock
 from typing import Final
 
@@ -31,20 +32,21 @@ Changes = Sequence[tuple[bytes, bytes | None]]
 
 _CACHED_BYTES: Final = 16 << 20
 _ENTRY_BYTES: Final = 150
-_REMEMBERED: Final = 1 << 13
+_REMEMBERED: Final = 1 << 14
 _SHORT: Final = 1 << 11
 
 
 class HeadState:
     """The state of the head, as it was when `reader` was taken.
 
-    Short values are remembered, as many as a block may touch: what executes a block reads what it is going to replace,
-    and so does what writes it.
+    Short values are remembered: what executes a block reads what it is going to replace, what writes it does so again,
+    and the next blocks will change much of the same, since who rates does it more than once.
     """
 
     def __init__(self, reader: KeyValueReader) -> None:
         """Read from a snapshot."""
         self._reader = reader
+        # Those that were replaced last come last.
         self._known: dict[bytes, bytes | None] = {}
 
     def get(self, key: bytes) -> bytes | None:
@@ -53,15 +55,37 @@ class HeadState:
             return self._known[key]
         except KeyError:
             value = self._reader.get(STATE + key)
-        if len(self._known) < _REMEMBERED and (value is None or len(value) <= _SHORT):
+        if len(self._known) < _REMEMBERED and _is_short(value):
             self._known[key] = value
         return value
+
+    def changed(self, changes: Changes, reader: KeyValueReader) -> "HeadState":
+        """Return the state that these changes make of this one, which `reader` sees, with what is known of it.
+
+        This one has to look up again what somebody still asks of it: old states may be kept, but not all they knew.
+        """
+        state = HeadState(reader)
+        # A copy, since threads may be reading from this one, and remembering what they have read.
+        known = state._known = self._known.copy()
+        self._known = {}
+        for key, value in changes:
+            known.pop(key, None)
+            if _is_short(value):
+                known[key] = value
+        # Half of the room is for what will be read.
+        for key in list(islice(known, max(0, len(known) - _REMEMBERED // 2))):
+            del known[key]
+        return state
 
     def items(self, prefix: bytes, after: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Walk the keys that start with `prefix` and come after `after`, ascending, with their values."""
         low = None if after is None else STATE + after
         for key, value in self._reader.items(STATE + prefix, low):
             yield key[len(STATE) :], value
+
+
+def _is_short(value: bytes | None) -> bool:
+    return value is None or len(value) <= _SHORT
 
 
 class UndoRecords:
@@ -115,7 +139,7 @@ class UndoRecords:
 
 def _size(undo: Undo) -> int:
     """About how much memory a record takes, in bytes."""
-    return sum(_ENTRY_BYTES + len(key) + len(value or b"") for key, value in undo.items())
+    return _ENTRY_BYTES * len(undo) + sum(map(len, undo)) + sum(map(len, filter(None, undo.values())))
 
 
 class WindowState:

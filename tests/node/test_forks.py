@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from node.chain import Imported, TooOld, UnknownParent
 from node.ring import seal, unsealed
 from pallets.finality.storage import WEIGHT
+from runtime.executive import BlockOutcome, Runtime
 from runtime.header import Block
 from runtime.interface.errors import InvalidBlock
 from runtime.primitives import ZERO_HASH, BlockNumber, BlockRef
@@ -87,6 +89,30 @@ def test_the_chain_goes_back_and_forth() -> None:
         node.take(*longer)
         assert node.chain.snapshot.best == straight.chain.snapshot.best
         assert node.model.digest() == straight.model.digest()
+
+
+def test_a_head_that_another_took_the_place_of_is_not_executed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = us_first()
+    left, right, us = RingNode(), RingNode(), RingNode()
+    for node in (left, right, us):
+        node.take(*first)
+    ours = [left.block(4, ("Bob", submit_rating(0, 5))), left.block(5)]
+    theirs = [right.block(2), right.block(3, ("Bob", submit_rating(1, 1)))]
+    us.take(*ours[:1], *theirs)
+    assert us.chain.snapshot.best == ref(theirs[1]), "our head has left the best chain"
+    executed: list[int] = []
+    execute = Runtime.execute_block
+
+    def counted(runtime: Runtime, block: Block, *rest: Any, **more: Any) -> BlockOutcome:
+        executed.append(block.header.number)
+        return execute(runtime, block, *rest, **more)
+
+    monkeypatch.setattr(Runtime, "execute_block", counted)
+    last = left.block(6)
+    us.take(ours[1], last)
+    assert us.chain.snapshot.best == left.chain.snapshot.best == ref(last)
+    assert us.model.digest() == left.model.digest()
+    assert executed == [ours[1].header.number, last.header.number]
 
 
 def us_first() -> list[Block]:

@@ -180,6 +180,47 @@ def test_what_the_head_remembers_is_bounded() -> None:
 
     state = HeadState(Counting())
     for _ in range(2):
-        for number in range(10_000):
+        for number in range(20_000):
             assert state.get(b"%d" % number) is None
-    assert 10_000 < len(asked) < 20_000
+    assert 20_000 < len(asked) < 40_000
+    asked.clear()
+    state = state.changed([(b"new %d" % number, b"1") for number in range(20_000)], Counting())
+    for number in range(20_000):
+        state.get(b"new %d" % number)
+    assert 10_000 < len(asked) < 20_000, "the last ones are remembered, in half of the room"
+
+
+@given(blocks=st.lists(CHANGES, max_size=8), reads=st.lists(KEYS, max_size=8))
+def test_what_is_remembered_from_head_to_head_is_what_is_stored(blocks: list[Changes], reads: list[bytes]) -> None:
+    store = MemoryStore()
+    reader = store.snapshot()
+    state, now, passed = HeadState(reader), dict[bytes, bytes](), list[tuple[HeadState, dict[bytes, bytes]]]()
+    for changes in blocks:
+        for key in reads:
+            assert state.get(key) == now.get(key)
+        passed.append((state, dict(now)))
+        ordered = sorted(changes.items())
+        store.write(state_writes(ordered), sync=False)
+        state = state.changed(ordered, store.snapshot())
+        now = {key: value for key, value in {**now, **changes}.items() if value is not None}
+        check(state, now, b"", None, b"\0")
+    for old, pairs in passed:
+        check(old, pairs, b"", None, b"\0")
+
+
+def test_a_head_knows_what_made_it() -> None:
+    asked = []
+
+    class Counting(MemoryStore):
+        def get(self, key: bytes) -> bytes | None:
+            asked.append(key)
+            return None
+
+    before = HeadState(Counting())
+    assert before.get(b"read") is None
+    state = before.changed([(b"gone", None), (b"long", bytes(5_000)), (b"new", b"1")], Counting())
+    asked.clear()
+    assert (state.get(b"gone"), state.get(b"new"), state.get(b"read")) == (None, b"1", None)
+    assert not asked
+    assert state.get(b"long") is None, "it is too long to be remembered, and this store is empty"
+    assert asked == [STATE + b"long"]
