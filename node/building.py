@@ -7,6 +7,7 @@ from typing import Final
 from node.chain_news import Refusal
 from node.chain_spec import ChainSpec
 from node.consensus import Template
+from node.spec_types import Sealing
 from node.witness import half_of
 from pallets.timestamp.pallet import NOW, TIME_KEY
 from runtime.executive import BlockExecution, Runtime, SignatureCheck, ValidTransaction, check_signature
@@ -17,7 +18,10 @@ from runtime.interface.state import StateReader
 from runtime.primitives import AccountId, BlockRef
 
 # An author tries in vain for no longer than this share of a slot: what waits may be made to fit into no block's rest.
-_SLOTS_SHARE: Final = 8
+_LOST_SHARE: Final = 1 / 8
+# Where authors take turns, one fills its block for no longer than this share of its slot. Finishing it takes nearly as
+# long, and so do all others to execute it before the next turn: who goes on from an older block makes a branch.
+_FILLING_SHARE: Final = 1 / 4
 _NO_ROOM: Final = (InvalidReason.EXHAUSTS_RESOURCES, InvalidReason.TOO_LONG)
 
 
@@ -45,7 +49,9 @@ class BlockBuilder:
         self._runtime = runtime
         self._template = template
         self._clock = clock
-        self._patience = spec.slot_duration / 1_000 / _SLOTS_SHARE
+        slot = spec.slot_duration / 1_000
+        self._most_lost = slot * _LOST_SHARE
+        self._longest = slot * _FILLING_SHARE if spec.sealing is Sealing.RING else float("inf")
         self.execution: BlockExecution = runtime.open_block(state, parent, view, template.digest, check)
         earliest = NOW.get(state) + spec.minimum_period
         self.execution.apply_inherents({TIME_KEY: max(template.milliseconds, earliest)})
@@ -53,9 +59,10 @@ class BlockBuilder:
     def fill(self, transactions: Iterable[ValidTransaction]) -> tuple[Refusal, ...]:
         """Put in what belongs to the consensus, and as many transactions as fit, in their order.
 
-        Ends early if too much time was lost to some that did not fit. Returns those that turned out to be unfit for any
-        block, and why.
+        Ends early when its time is over, or too much of it was lost to some that did not fit. Returns those that turned
+        out to be unfit for any block, and why.
         """
+        end = self._clock() + self._longest
         for call in self._template.calls(self.execution.state):
             self._put_in(call)
         refused: list[Refusal] = []
@@ -63,11 +70,13 @@ class BlockBuilder:
         takes_new = True
         lost = 0.0
         for transaction in transactions:
-            if self.execution.is_full or lost > self._patience:
+            if self.execution.is_full or lost > self._most_lost:
                 break
             if transaction.account in skipped or (transaction.nonce == 0 and not takes_new):
                 continue
             began = self._clock()
+            if began > end:
+                break
             try:
                 self.execution.apply(transaction.prepared)
             except InvalidTransaction as error:

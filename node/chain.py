@@ -10,6 +10,7 @@ them becomes better than the best chain, the database switches to it in one writ
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
+from time import monotonic
 from typing import Final
 
 from node.building import BlockBuilder
@@ -227,8 +228,11 @@ class Chain:
         transactions: Iterable[ValidTransaction],
         template: Template,
         check: SignatureCheck = check_signature,
+        clock: Callable[[], float] = monotonic,
     ) -> BuiltBlock:
         """Build a block on the head from as many transactions as fit, in their order, and make it the head.
+
+        `clock` gives seconds; see `BlockBuilder`.
 
         Raises:
             InvalidBlock: the template does not fit the head; nothing has changed.
@@ -236,7 +240,7 @@ class Chain:
         self._learn_if_due()
         snapshot = self.snapshot
         state, view = snapshot.state, snapshot.view
-        builder = BlockBuilder(self.spec, self.runtime, state, snapshot.best, view, template, check)
+        builder = BlockBuilder(self.spec, self.runtime, state, snapshot.best, view, template, check, clock)
         refused = builder.fill(transactions)
         outcome = builder.execution.finalize(self.database.head_trie())
         block = Block(template.seal(outcome.block.header), outcome.block.extrinsics)

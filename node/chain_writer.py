@@ -67,7 +67,7 @@ class ChainWriter:
         return imported
 
     def _build(self, transactions: Iterable[ValidTransaction], template: Template) -> tuple[BuiltBlock, HeadNews]:
-        built = self._chain.build(transactions, template, self._signatures)
+        built = self._chain.build(transactions, template, self._signatures, self._executor.clock)
         return built, self._follower.prepare(built.head)
 
     def _import(self, block: Block, is_whole: bool) -> tuple[Imported, HeadNews | None]:

@@ -1,7 +1,7 @@
 """Where work runs that would hold up the node's main loop: threads in a node, at once and in place in a simulation."""
 
 from collections.abc import Callable
-from time import thread_time
+from time import monotonic, thread_time
 from typing import Any, Protocol, TypeVar
 
 import trio
@@ -26,6 +26,10 @@ class Executor(Protocol):
 
     def cpu_time(self) -> float:
         """Return the seconds of processor that the current thread has had; always the same where time is virtual."""
+        ...
+
+    def clock(self) -> float:
+        """Return seconds by which work sees how long it takes; always the same where time is virtual."""
         ...
 
 
@@ -54,6 +58,10 @@ class ThreadExecutor:
         """Ask the system."""
         return thread_time()
 
+    def clock(self) -> float:
+        """Ask the system."""
+        return monotonic()
+
 
 class InlineExecutor:
     """No threads: every function runs where it is called, which keeps virtual time still."""
@@ -78,5 +86,9 @@ class InlineExecutor:
         return function(*arguments)
 
     def cpu_time(self) -> float:
+        """Nothing takes any time."""
+        return 0.0
+
+    def clock(self) -> float:
         """Nothing takes any time."""
         return 0.0

@@ -42,7 +42,7 @@ _SETTLING_SLOTS: Final = 3
 """Slots that an author waits at most to hear from others of the ring, so as not to go on from an old block."""
 
 _PATIENCE: Final = 1 / 3
-"""Of a slot that is its turn, how much an author waits for the block before, if that is being executed."""
+"""Of a slot that is its turn, how much an author waits for the block of the turn before to come and be executed."""
 
 
 class Node:
@@ -82,6 +82,7 @@ class Node:
         self._clock = clock
         self._executor = executor
         self._has_ready = Bell()
+        self._arrived = Bell()
         self._voting: Voting | None = None
         if chain.spec.sealing is Sealing.RING:
             self._voting = Voting(chain, producer, clock)
@@ -130,6 +131,7 @@ class Node:
             self.peers.relay(transaction)
 
     def _on_block(self, block: Block) -> None:
+        self._arrived.ring()
         if self._voting is not None:
             self._voting.hear_block(block)
 
@@ -159,10 +161,7 @@ class Node:
             await self._produce(template)
 
         async def produce_in_turn() -> None:
-            # Who goes on from an older block makes a branch, and everybody executes that too.
-            if self.peers is not None:
-                with trio.move_on_after(self._chain.spec.slot_duration / 1_000 * _PATIENCE):
-                    await self.peers.executed()
+            await self._let_turn_before_end()
             await produce()
 
         sealing = self._chain.spec.sealing
@@ -179,6 +178,20 @@ class Node:
                 self._clock,
                 self._chain.spec.slot_duration,
             )
+
+    async def _let_turn_before_end(self) -> None:
+        """Wait a little for the block of the slot before: who goes on from an older one makes a branch.
+
+        Everybody executes that too, so that where blocks are late already, all the following would be later.
+        """
+        duration = self._chain.spec.slot_duration
+        before = slot_at(self._clock(), duration) - 1
+        if self.peers is None or len(RING.get(self._chain.snapshot.state)) < 2:
+            return
+        with trio.move_on_after(duration / 1_000 * _PATIENCE):
+            await self.peers.executed()
+            while BLOCK_SLOT.get(self._chain.snapshot.state) < before:
+                await self._arrived.wait()
 
     async def _open_slots(self, producer: KeyPair) -> None:
         """Go on where all producers are gone."""

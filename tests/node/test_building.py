@@ -10,6 +10,7 @@ from node.building import BlockBuilder
 from pallets.finality.calls import votes_call
 from pallets.finality.votes import CheckpointId
 from runtime.crypto import verify
+from runtime.executive import check_signature
 from runtime.extrinsic import Extrinsic, Signature
 from runtime.header import Block
 from runtime.primitives import ZERO_HASH, Hash
@@ -78,8 +79,29 @@ def test_filling_ends_when_much_time_was_lost_to_what_does_not_fit(seconds: floa
     assert builder.execution.extrinsics == 2
 
 
+@pytest.mark.parametrize(("seconds", "filled"), [(0.2, 2), (0.05, 5)])
+def test_who_has_turns_fills_a_block_for_a_quarter_of_a_slot_at_most(seconds: float, filled: int) -> None:
+    node = RingNode()
+    names = ("Alice", "Bob", "Charlie", "Dave", "Eve")
+    valid = [
+        node.chain.validator().validate(node.chain.runtime.prepare(node.sign(name, remark(b"")))) for name in names
+    ]
+    builder = _builder(node, check_signature, map(seconds.__mul__, count()).__next__)
+    assert builder.fill(valid) == (), "they wait for the next block"
+    # A slot has 2 s; the clock is looked at before the first one and before each.
+    assert builder.execution.extrinsics == 1 + filled
+
+
+def test_who_makes_all_blocks_fills_them_whatever_time_it_takes() -> None:
+    node = NodeChain()
+    names = ("Alice", "Bob", "Charlie", "Dave", "Eve")
+    builder = _builder(node, check_signature, map((100.0).__mul__, count()).__next__)
+    builder.fill(node.transactions(*((name, remark(b"")) for name in names)))
+    assert builder.execution.extrinsics == 1 + len(names)
+
+
 def _builder(
-    node: NodeChain, check: Callable[[Hash, Signature, bytes], bool], clock: Callable[[], float]
+    node: NodeChain | RingNode, check: Callable[[Hash, Signature, bytes], bool], clock: Callable[[], float]
 ) -> BlockBuilder:
     chain = node.chain
     snapshot = chain.snapshot

@@ -93,3 +93,11 @@ def test_work_aside_runs_while_the_chain_is_busy() -> None:
                 release.set()
 
     trio.run(main)
+
+
+def test_time_passes_for_threads_and_stands_still_in_line() -> None:
+    for executor, moves in ((ThreadExecutor(), True), (InlineExecutor(), False)):
+        before = executor.clock()
+        while moves and executor.clock() == before:
+            pass
+        assert (executor.clock() > before) == moves

@@ -74,6 +74,24 @@ def test_a_rating_is_predicted_everywhere_within_two_slots() -> None:
     world.run(30.0, story=story, at_end=[all_on_one_chain])
 
 
+@pytest.mark.parametrize(("late", "branches"), [(0.5, 0), (0.9, 1)])
+def test_a_block_that_is_little_late_is_waited_for(late: float, branches: int) -> None:
+    world = world_of(8, 4)
+    slot = SLOT / 1_000
+    # What is sent at the beginning of one slot comes so much later than the beginning of the next.
+    storm = Fault(20.0 - 0.1, Weather(Conditions(latency=(slot + late, slot + late), jitter=0.0), 1.0))
+
+    async def story(world: World) -> None:
+        await trio.sleep(16.1)
+        before = node_at(world, 0).best.number
+        await trio.sleep(10 * slot)
+        for node in simulated(world):
+            made = node.best.number - before
+            assert made == 10 - branches, f"{made} blocks in ten slots"
+
+    world.run(60.0, [storm], story=story, at_end=[all_on_one_chain])
+
+
 def test_a_partition_of_two_against_one_heals() -> None:
     world = world_of(2, 3)
     seen: list[tuple[int, ...]] = []
