@@ -9,6 +9,7 @@ from node.chain_spec import ChainSpec
 from node.consensus import Template
 from node.spec_types import Sealing
 from node.witness import half_of
+from pallets.producers.storage import RING
 from pallets.timestamp.pallet import NOW, TIME_KEY
 from runtime.executive import BlockExecution, Runtime, SignatureCheck, ValidTransaction, check_signature
 from runtime.extrinsic import Extrinsic
@@ -19,9 +20,9 @@ from runtime.primitives import AccountId, BlockRef
 
 # An author tries in vain for no longer than this share of a slot: what waits may be made to fit into no block's rest.
 _LOST_SHARE: Final = 1 / 8
-# Where authors take turns, one fills its block for no longer than this share of its slot. Finishing it takes nearly as
-# long, and so do all others to execute it before the next turn: who goes on from an older block makes a branch.
-_FILLING_SHARE: Final = 1 / 4
+# Where authors take turns, one fills its block for no longer than this share of its slot. Finishing it takes half as
+# long again, and then the next one has to execute it: who goes on from an older block makes a branch.
+_FILLING_SHARE: Final = 1 / 3
 _NO_ROOM: Final = (InvalidReason.EXHAUSTS_RESOURCES, InvalidReason.TOO_LONG)
 
 
@@ -51,7 +52,8 @@ class BlockBuilder:
         self._clock = clock
         slot = spec.slot_duration / 1_000
         self._most_lost = slot * _LOST_SHARE
-        self._longest = slot * _FILLING_SHARE if spec.sealing is Sealing.RING else float("inf")
+        takes_turns = spec.sealing is Sealing.RING and len(RING.get(state)) > 1
+        self._longest = slot * _FILLING_SHARE if takes_turns else float("inf")
         self.execution: BlockExecution = runtime.open_block(state, parent, view, template.digest, check)
         earliest = NOW.get(state) + spec.minimum_period
         self.execution.apply_inherents({TIME_KEY: max(template.milliseconds, earliest)})

@@ -79,9 +79,11 @@ def test_filling_ends_when_much_time_was_lost_to_what_does_not_fit(seconds: floa
     assert builder.execution.extrinsics == 2
 
 
-@pytest.mark.parametrize(("seconds", "filled"), [(0.2, 2), (0.05, 5)])
-def test_who_has_turns_fills_a_block_for_a_quarter_of_a_slot_at_most(seconds: float, filled: int) -> None:
-    node = RingNode()
+@pytest.mark.parametrize(("members", "seconds", "filled"), [(2, 0.3, 2), (2, 0.1, 5), (1, 100.0, 5)])
+def test_who_shares_turns_fills_a_block_for_a_third_of_a_slot_at_most(
+    members: int, seconds: float, filled: int
+) -> None:
+    node = RingNode(ring_spec(MEMBERS[:members]))
     names = ("Alice", "Bob", "Charlie", "Dave", "Eve")
     valid = [
         node.chain.validator().validate(node.chain.runtime.prepare(node.sign(name, remark(b"")))) for name in names
