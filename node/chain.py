@@ -456,7 +456,7 @@ class Chain:
         retracted = self.database.adopt([side.executed for side in branch], finalized=finalized)
         self._forks.remove(side.tip.ref.hash for side in branch)
         if retracted:
-            self._leave([block.header.hash() for block in reversed(retracted)])
+            self._leave(retracted)
         if finalized is not None:
             self._forks.prune(self._tree, finalized)
         self._adopted.extend(branch)
@@ -474,12 +474,12 @@ class Chain:
         entered = tuple(EnteredBlock(side.executed.block, side.tip.ref, side.failed) for side in branch)
         return NewHead(tuple(retracted), entered, changed, model_changed, finalized)
 
-    def _leave(self, blocks: Sequence[Hash]) -> None:
-        """Keep blocks that have left the best chain, oldest first: mostly one goes on from them soon."""
-        known = {side.tip.ref.hash: side for side in self._adopted}
-        for block in blocks:
-            if block in known:
-                self._forks.add(known[block])
+    def _leave(self, retracted: Sequence[Block]) -> None:
+        """Keep what has left the best chain, if it is still at hand: mostly a block goes on from it soon."""
+        left = {block.header.hash() for block in retracted}
+        for side in self._adopted:
+            if side.tip.ref.hash in left:
+                self._forks.add(side)
         self._forks.note(self._facts)
 
     def _publish(self, view: ModelView) -> None:

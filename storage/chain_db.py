@@ -283,10 +283,10 @@ class ChainDatabase:
             if parent is None:
                 raise _damaged(f"the parent of {_the_head(head)} is missing")
             undo = self._undo.load(view.reader, head.number)
-            trie = view.trie.apply(sorted(undo.items()))
+            done = switch(view.state, [(head, undo)], (), is_archive=self._pruning is None)
+            trie = view.trie.apply(done.changes)
             _check_root(trie, parent)
             ref = BlockRef(parent.number, parent.hash())
-            done = switch(view.state, [(head, undo)], (), is_archive=self._pruning is None)
             self._store.write([*done.writes, (HEAD, Head(ref, view.floor).encode())], sync=True)
             self._publish(replace(view, head=ref, trie=trie), done.changes)
             return block
@@ -333,7 +333,7 @@ class ChainDatabase:
             _check_final(view, ref, read_hash(view.reader, ref.number))
             writes = [*self._finalizing(view, ref, ref.number), *self._forgotten_sides(view, ref.number)]
             self._store.write(writes, sync=True)
-            self._publish(replace(view, finalized=ref))
+            self._publish(replace(view, finalized=ref), ())
 
     def store_side_block(self, block: Block) -> None:
         """Keep a block that is not, or not yet, on the head's chain; one that is stored is left alone.
@@ -344,7 +344,7 @@ class ChainDatabase:
             ref = BlockRef(block.header.number, block.header.hash())
             if read_header(self._store, ref.hash) is None:
                 self._store.write([*block_writes(block, ref.hash), (side_key(ref), b"")], sync=False)
-                self._publish(self._view)
+                self._publish(self._view, ())
 
     def first_body(self) -> BlockNumber:
         """The block with which the bodies begin, 0 if all are there."""
@@ -359,7 +359,7 @@ class ChainDatabase:
         with self._writing:
             self._store.write([(NOTE + name, data)], sync=True)
 
-    def _publish(self, view: _View, changes: Changes = ()) -> None:
+    def _publish(self, view: _View, changes: Changes) -> None:
         """Show readers the store as it is now, after these changes of the head's state."""
         reader = self._store.snapshot()
         self._view = replace(view, reader=reader, state=view.state.changed(changes, reader))

@@ -85,11 +85,9 @@ def test_who_shares_turns_fills_a_block_for_a_third_of_a_slot_at_most(
 ) -> None:
     node = RingNode(ring_spec(MEMBERS[:members]))
     names = ("Alice", "Bob", "Charlie", "Dave", "Eve")
-    valid = [
-        node.chain.validator().validate(node.chain.runtime.prepare(node.sign(name, remark(b"")))) for name in names
-    ]
     builder = _builder(node, check_signature, map(seconds.__mul__, count()).__next__)
-    assert builder.fill(valid) == (), "they wait for the next block"
+    transactions = node.transactions(*((name, remark(b"")) for name in names))
+    assert builder.fill(transactions) == (), "they wait for the next block"
     # A slot has 2 s; the clock is looked at before the first one and before each.
     assert builder.execution.extrinsics == 1 + filled
 

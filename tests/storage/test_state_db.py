@@ -80,15 +80,16 @@ def test_what_is_replaced_leads_back(blocks: list[Changes]) -> None:
 
 
 class CountingReader:
-    """Counts how often undo records are read from the store."""
+    """Notes which keys of a column are read from the store: undo records, if not told otherwise."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: MemoryStore, column: bytes = b"u") -> None:
         self.store = store
+        self.column = column
         self.read: list[bytes] = []
         self.items = store.items
 
     def get(self, key: bytes) -> bytes | None:
-        if key.startswith(b"u"):
+        if key.startswith(self.column):
             self.read.append(key)
         return self.store.get(key)
 
@@ -153,41 +154,29 @@ def test_a_missing_record(lost: bytes, message: str) -> None:
 
 
 def test_the_head_reads_a_short_value_once_and_a_long_one_again() -> None:
-    asked: list[bytes] = []
     store = MemoryStore()
     store.write([(STATE + b"short", b"1"), (STATE + b"long", bytes(5_000))], sync=False)
-
-    class Counting(MemoryStore):
-        def get(self, key: bytes) -> bytes | None:
-            asked.append(key)
-            return store.get(key)
-
-    state = HeadState(Counting())
+    reader = CountingReader(store, STATE)
+    state = HeadState(reader)
     for _ in range(3):
         assert state.get(b"short") == b"1"
         assert state.get(b"long") == bytes(5_000)
         assert state.get(b"absent") is None
-    assert sorted(asked) == [STATE + key for key in (b"absent", b"long", b"long", b"long", b"short")]
+    assert sorted(reader.read) == [STATE + key for key in (b"absent", b"long", b"long", b"long", b"short")]
 
 
 def test_what_the_head_remembers_is_bounded() -> None:
-    asked = []
-
-    class Counting(MemoryStore):
-        def get(self, key: bytes) -> bytes | None:
-            asked.append(key)
-            return None
-
-    state = HeadState(Counting())
+    reader = CountingReader(MemoryStore(), STATE)
+    state = HeadState(reader)
     for _ in range(2):
         for number in range(20_000):
             assert state.get(b"%d" % number) is None
-    assert 20_000 < len(asked) < 40_000
-    asked.clear()
-    state = state.changed([(b"new %d" % number, b"1") for number in range(20_000)], Counting())
+    assert 20_000 < len(reader.read) < 40_000
+    reader.read.clear()
+    state = state.changed([(b"new %d" % number, b"1") for number in range(20_000)], reader)
     for number in range(20_000):
         state.get(b"new %d" % number)
-    assert 10_000 < len(asked) < 20_000, "the last ones are remembered, in half of the room"
+    assert 10_000 < len(reader.read) < 20_000, "the last ones are remembered, in half of the room"
 
 
 @given(blocks=st.lists(CHANGES, max_size=8), reads=st.lists(KEYS, max_size=8))
@@ -209,18 +198,12 @@ def test_what_is_remembered_from_head_to_head_is_what_is_stored(blocks: list[Cha
 
 
 def test_a_head_knows_what_made_it() -> None:
-    asked = []
-
-    class Counting(MemoryStore):
-        def get(self, key: bytes) -> bytes | None:
-            asked.append(key)
-            return None
-
-    before = HeadState(Counting())
+    reader = CountingReader(MemoryStore(), STATE)
+    before = HeadState(reader)
     assert before.get(b"read") is None
-    state = before.changed([(b"gone", None), (b"long", bytes(5_000)), (b"new", b"1")], Counting())
-    asked.clear()
+    state = before.changed([(b"gone", None), (b"long", bytes(5_000)), (b"new", b"1")], reader)
+    reader.read.clear()
     assert (state.get(b"gone"), state.get(b"new"), state.get(b"read")) == (None, b"1", None)
-    assert not asked
+    assert not reader.read
     assert state.get(b"long") is None, "it is too long to be remembered, and this store is empty"
-    assert asked == [STATE + b"long"]
+    assert reader.read == [STATE + b"long"]

@@ -12,6 +12,7 @@ from pallets.finality.votes import CheckpointId
 from pallets.matrix_factorization.view import ReadModel
 from pallets.producers.storage import BLOCK_SLOT, RING
 from runtime.crypto import KeyPair
+from runtime.executive import ValidTransaction
 from runtime.extrinsic import IMMORTAL, sign_extrinsic
 from runtime.header import Block
 from runtime.interface.state import StateReader
@@ -87,15 +88,19 @@ class RingNode:
         author = turn_of(RING.get(self.chain.database.state_at(self.head)), absolute)
         template = self.chain.consensus.template(BY_ACCOUNT[author], slot_start(absolute, self.spec.slot_duration) + 17)
         template = replace(template, calls=self.votes)
+        built = self.chain.build(self.transactions(*calls), template)
+        assert built.refused == ()
+        return built.head
+
+    def transactions(self, *calls: tuple[str, bytes]) -> list[ValidTransaction]:
+        """Sign calls, each account's one after the other."""
         ahead: dict[str, int] = {}
         valid = []
         for name, call in calls:
             raw = self.sign(name, call, ahead.get(name, 0))
             ahead[name] = ahead.get(name, 0) + 1
             valid.append(self.chain.validator().validate(self.chain.runtime.prepare(raw)))
-        built = self.chain.build(valid, template)
-        assert built.refused == ()
-        return built.head
+        return valid
 
     def votes(self, state: StateReader) -> list[bytes]:
         """Return the call with all votes of `voters` that the next block may include."""
