@@ -116,12 +116,17 @@ export class Connection {
     const socket = this.socket;
     const id = await this.call(subscription.method, ...subscription.params);
     if (socket === this.socket) {
-      subscription.id = id;
-      const early = this.early.get(id) ?? [];
-      this.early.delete(id);
-      for (const message of early) {
-        subscription.listener(message);
-      }
+      this.hear(subscription, id);
+    }
+  }
+
+  /** Pass on what the node tells under this id, and what it has told already. */
+  hear(subscription, id) {
+    subscription.id = id;
+    const early = this.early.get(id) ?? [];
+    this.early.delete(id);
+    for (const message of early) {
+      subscription.listener(message);
     }
   }
 
@@ -176,7 +181,7 @@ export class Connection {
         return;
       }
     }
-    // The answer that names a subscription resolves a promise, whose turn comes after this message.
+    // Kept for a subscription that has no id yet: its answer is on its way, or the page reads what is so far.
     if ([...this.subscriptions].some((subscription) => subscription.id === null)) {
       this.early.set(id, [...(this.early.get(id) ?? []), result]);
     }
@@ -186,10 +191,14 @@ export class Connection {
     this.delay = FIRST_DELAY;
     this.early = new Map();
     this.onState({ state: "open" });
+    const { socket } = this;
+    const lasting = [...this.subscriptions].filter((one) => !one.once);
     try {
+      // Before anything is read, so that no change falls between the reading and the listening.
+      const ids = await Promise.all(lasting.map(({ method, params }) => this.call(method, ...params)));
       await this.onOpen();
-      for (const subscription of [...this.subscriptions].filter((one) => !one.once)) {
-        await this.begin(subscription);
+      if (socket === this.socket) {
+        lasting.forEach((subscription, index) => this.hear(subscription, ids[index]));
       }
     } catch (error) {
       ignoreDisconnection(error);

@@ -32,6 +32,26 @@ test("what somebody rates elsewhere moves the needle here", async () => {
   await until(async () => !(await guessOf(page, "Dark").textContent()).startsWith("0.00"), "a prediction that moved");
 });
 
+test("the page listens before it reads, so that it misses no rating in between", async () => {
+  const page = await openWindow("about:blank");
+  const told = [];
+  page.on("websocket", (socket) => {
+    socket.on("framesent", ({ payload }) => told.push(JSON.parse(payload)));
+    socket.on("framereceived", ({ payload }) => told.push(JSON.parse(payload)));
+  });
+  await page.goto(node.url);
+  await waitForText(guessOf(page, "Dark"), /\d/);
+
+  const all = told.flat();
+  const placeOf = (method) => all.findIndex((one) => one.method === method);
+  const { id } = all[placeOf("mf_subscribeModel")];
+  const listensSince = all.findIndex((one) => one.id === id && "result" in one);
+  assert.ok(listensSince >= 0, "the page listens");
+  for (const method of ["mf_model", "mf_items", "mf_user", "mf_predictBatch"]) {
+    assert.ok(placeOf(method) > listensSince, method);
+  }
+});
+
 test("a rating taken back leaves no trace in the predictions", async () => {
   const page = await openWindow(node.url);
   await speakAs(page, "Charlie");

@@ -245,10 +245,15 @@ export async function rate(page, title, label) {
 /** Rate, and wait until a block has it. */
 export async function rateAndWait(page, title, label) {
   await rate(page, title, label);
-  await card(page, title)
+  const rated = card(page, title)
     .locator("[aria-busy=false]")
-    .getByRole("button", { name: label, exact: true, pressed: true })
-    .waitFor();
+    .getByRole("button", { name: label, exact: true, pressed: true });
+  try {
+    await rated.waitFor();
+  } catch (error) {
+    const [seen, told] = [await card(page, title).innerHTML(), await page.locator(".toast").allInnerTexts()];
+    throw new Error(`${title} is not rated: ${JSON.stringify(told)}\n${seen}`, { cause: error });
+  }
 }
 
 export async function speakAs(page, name) {
