@@ -16,7 +16,8 @@ export class RateView {
     this.tastes = tastes;
     this.order = "mean";
     this.isShown = false;
-    this.recommended = [];
+    this.recommended = null;
+    this.waiting = Array.from({ length: RECOMMENDED }, waitingRow);
     this.detail = new Detail(chain, tastes, { open: (item) => this.open(item), watch: openWatch });
     this.catalogue = new Catalogue(chain, tastes, {
       open: (item) => this.open(item),
@@ -93,7 +94,7 @@ export class RateView {
 
   /** Another account speaks now. */
   accountChanged() {
-    this.recommended = [];
+    this.recommended = null;
     this.catalogue.arrange();
     this.draw();
     this.refresher.ask();
@@ -139,15 +140,17 @@ export class RateView {
   drawRecommended() {
     say(this.recommendHeading, t.recommend.heading(this.tastes.account.name));
     say(this.explain, t.recommend.explain[this.order]);
-    const { scale } = this.chain;
+    const { scale, items } = this.chain;
     this.picks ??= new Map();
-    const rows = this.recommended.map((prediction) => {
+    const rows = (this.recommended ?? []).map((prediction) => {
       const pick = this.picks.get(prediction.item) ?? new Pick(scale, prediction, () => this.open(prediction.item));
       this.picks.set(prediction.item, pick);
       pick.update(fullGuess(prediction, scale));
       return pick.element;
     });
-    if (rows.length === 0 && this.chain.items.length > 0) {
+    if (this.recommended === null) {
+      rows.push(...this.waiting.slice(0, items.length));
+    } else if (rows.length === 0 && items.length > 0) {
       rows.push(h("li", { class: "note" }, t.recommend.none));
     }
     const isSame =
@@ -191,6 +194,12 @@ export class RateView {
     }
     show(this.mineList, rows);
   }
+}
+
+/** Keeps the place of a recommendation that is not known yet, so that nothing jumps when it is. */
+function waitingRow() {
+  const line = (name) => h("span", { class: name }, "\u00a0");
+  return h("li", { "aria-hidden": "true" }, h("div", { class: "pick-text" }, line("pick-title"), line("note")));
 }
 
 /** A row of the recommendations. */

@@ -52,6 +52,42 @@ test("the page listens before it reads, so that it misses no rating in between",
   }
 });
 
+for (const width of [1280, 900, 412]) {
+  test(`nothing moves on a page ${width} pixels wide when the predictions come`, async () => {
+    const page = await openWindow("about:blank", { viewport: { width, height: 900 } });
+    const release = await holdPredictions(page);
+    await page.goto(node.url);
+    const option = card(page, "Dark").getByRole("button", { name: "like", exact: true });
+    await option.waitFor();
+    const before = await option.boundingBox();
+    assert.equal(await guessOf(page, "Dark").textContent(), "");
+
+    release();
+    await waitForText(guessOf(page, "Dark"), /\d/);
+    await page.locator(".picks .link").first().waitFor();
+    assert.deepEqual(await option.boundingBox(), before);
+  });
+}
+
+/** Keep the node's predictions from the page until what is returned is called. */
+async function holdPredictions(page) {
+  let release = null;
+  const released = new Promise((resolve) => {
+    release = resolve;
+  });
+  await page.routeWebSocket(/.*/, (socket) => {
+    const server = socket.connectToServer();
+    server.onMessage(async (message) => {
+      // Only mf_predictBatch answers with an array of means.
+      if (message.includes('"mean":[')) {
+        await released;
+      }
+      socket.send(message);
+    });
+  });
+  return release;
+}
+
 test("a rating taken back leaves no trace in the predictions", async () => {
   const page = await openWindow(node.url);
   await speakAs(page, "Charlie");
