@@ -22,6 +22,10 @@ class Listening:
         self._since: Slot | None = None
         self._is_done = False
 
+    def skip(self, now: Slot) -> None:
+        """Begin now, and take it that there is nothing to hear."""
+        self._since, self._is_done = now, True
+
     def since(self, now: Slot) -> Slot | None:
         """Return the slot since which others have been heard, None if they are not; to be asked in each slot."""
         if self._is_done:

@@ -29,6 +29,7 @@ from node.sync.handler import PeerHandler
 from node.voting_task import Voting
 from p2p.network import Network
 from pallets.finality.votes import Vote
+from pallets.finality.voters import current_voters
 from pallets.producers.storage import BLOCK_SLOT, RING
 from runtime.crypto import KeyPair
 from runtime.header import Block, Header
@@ -197,7 +198,10 @@ class Node:
         """Go on where all producers are gone."""
 
         async def produce(nonce: int) -> None:
-            await self._produce(lambda: self._template(producer, nonce))
+            is_stranger = producer.public not in current_voters(self._chain.snapshot.state).members
+            if await self._produce(lambda: self._template(producer, nonce)) and is_stranger:
+                # It has had neither turns nor votes, and nobody may be left to be heard.
+                self._listening.skip(slot_at(self._clock(), self._chain.spec.slot_duration))
 
         slots = OpenSlots(self._chain, producer.public, self._executor, self._clock)
         await slots.run(self._is_at_the_end, produce)
@@ -258,16 +262,17 @@ class Node:
         catch_up = self.peers.catch_up
         return not catch_up.is_active and (catch_up.has_settled or trio.current_time() >= self._settled_at)
 
-    async def _produce(self, template: Callable[[], Template]) -> None:
-        """Make one block of what is ready, and tell everybody."""
+    async def _produce(self, template: Callable[[], Template]) -> bool:
+        """Make one block of what is ready, and tell everybody; return whether there is one."""
         candidates = islice(self._pool.ready(), _BLOCK_CANDIDATES)
         try:
             built = await self._writer.build(candidates, template)
         except (InvalidBlock, Refused) as error:
             # Between the look at the clock and the end of the block the head has moved on, or the slot is over.
             log.info("no block in this slot: %s", error)
-            return
+            return False
         for transaction, refusal in built.refused:
             self._pool.drop(transaction.prepared.hash, refusal.reason)
         if self.peers is not None:
             self.peers.announce(built.head.block)
+        return True

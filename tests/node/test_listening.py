@@ -49,3 +49,11 @@ def test_once_it_was_long_enough_a_break_is_of_no_matter() -> None:
         assert listening.since(Slot(slot)) == 20
     others.is_in_touch = others.is_level = False
     assert listening.since(Slot(40)) == 20
+
+
+def test_it_can_be_skipped() -> None:
+    listening = Others(is_level=False, is_in_touch=False).listening()
+    assert listening.since(Slot(1)) is None
+    listening.skip(Slot(2))
+    assert listening.since(Slot(3)) == 2
+    assert listening.since(Slot(30)) == 2

@@ -139,7 +139,8 @@ def test_newcomers_join_and_all_founders_leave() -> None:
     world.run(seconds, story=story, at_end=[all_on_one_chain, everybody_is_up_to_date, newcomers_alone])
 
 
-def test_a_chain_whose_producers_all_vanish_goes_on_by_open_slots() -> None:
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_chain_whose_producers_all_vanish_goes_on_by_open_slots(restarts: bool) -> None:
     history = History()
     world = newcomers_world(7, 2, 1, history)
 
@@ -148,7 +149,31 @@ def test_a_chain_whose_producers_all_vanish_goes_on_by_open_slots() -> None:
         assert lag(world)[0] <= 3 * EPOCH_SLOTS
 
     seconds = 40 + 2 * (3 * 2 + 10) + (RULES.leak_checkpoints + 6) * EPOCH_SECONDS
-    world.run(seconds, [Fault(40.0, Crash(node, 10_000.0)) for node in (0, 1)], at_end=[newcomer_alone])
+    faults = [Fault(40.0, Crash(node, 10_000.0)) for node in (0, 1)]
+    if restarts:
+        faults.append(Fault(50.0, Crash(2, 1.0)))
+    world.run(seconds, faults, at_end=[newcomer_alone])
+
+
+def test_a_voter_who_opens_a_slot_after_a_restart_waits_to_hear_what_its_key_has_said_since() -> None:
+    history = History()
+    world = finality_world(8, 2, history)
+    opened = []
+
+    async def story(world: World) -> None:
+        await trio.sleep(85)
+        state = world.node(1).chain.snapshot.state
+        assert world.node(1).key().public not in RING.get(state)
+        assert world.node(1).key().public in current_voters(state).members
+        before = world.node(1).best.number
+        world.vanish(0)
+        world.crash(1)
+        await world.start(1)
+        await trio.sleep(100)
+        opened.append(world.node(1).best.number - before)
+
+    world.run(210.0, [Fault(40.0, Crash(1, 30.0))], story=story)
+    assert opened == [1]
 
 
 def test_a_voter_who_has_lost_its_disk_signs_nothing_that_contradicts_it() -> None:
