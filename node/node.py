@@ -28,8 +28,8 @@ from node.spec_types import Sealing
 from node.sync.handler import PeerHandler
 from node.voting_task import Voting
 from p2p.network import Network
-from pallets.finality.votes import Vote
 from pallets.finality.voters import current_voters
+from pallets.finality.votes import Vote
 from pallets.producers.storage import BLOCK_SLOT, RING
 from runtime.crypto import KeyPair
 from runtime.header import Block, Header
