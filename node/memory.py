@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import trio
 
@@ -15,6 +15,8 @@ _MIDDLE: Final = 10
 _NEVER: Final = 1 << 30
 _LOOK_EVERY: Final = 1.0
 _GROWTH: Final = 16 << 20
+"""Bytes, and Python's blocks, by which what is in use may grow at least before anybody looks for garbage."""
+_GROWTH_IN_BLOCKS: Final = 200_000
 
 
 def settle() -> None:
@@ -49,28 +51,46 @@ def memory_in_use() -> int:
         return peak if sys.platform == "darwin" else peak * 1_024
 
 
-async def collect_on_growth(memory: Callable[[], int] = memory_in_use) -> None:
+async def collect_on_growth(
+    memory: Callable[[], int] = memory_in_use, blocks: Callable[[], int] = sys.getallocatedblocks
+) -> None:
     """Look for garbage among what is young all the time, and among the rest when memory has grown; until cancelled.
 
     A look through everything stops all threads, for a second and more where there are millions of ratings. Python would
     begin one for each few thousand objects, which blocks bring by the second: almost all of them state, no garbage.
     So what a look has found in use is left out of the next ones, until memory is half as much again.
+
+    Python's own `blocks` tell garbage that fits into what was freed before: the memory of the process falls by little
+    when garbage is freed, so that by it alone each look would come later than the one before.
     """
     before = gc.get_threshold()
     gc.set_threshold(_YOUNG, _MIDDLE, _NEVER)
     try:
-        known = whole = memory()
+        known = whole = _InUse(memory(), blocks())
         while True:
             await trio.sleep(_LOOK_EVERY)
-            now = memory()
-            if now - known <= max(_GROWTH, known // 8):
+            now = _InUse(memory(), blocks())
+            if not now.is_grown_since(known):
                 continue
-            is_whole = now - whole > whole // 2
+            is_whole = now.is_half_as_much_again_as(whole)
             if is_whole:
                 gc.unfreeze()
             settle()
-            known = memory()
+            known = _InUse(memory(), blocks())
             if is_whole:
                 whole = known
     finally:
         gc.set_threshold(*before)
+
+
+class _InUse(NamedTuple):
+    memory: int
+    blocks: int
+
+    def is_grown_since(self, known: "_InUse") -> bool:
+        return self.memory - known.memory > max(_GROWTH, known.memory // 8) or (
+            self.blocks - known.blocks > max(_GROWTH_IN_BLOCKS, known.blocks // 8)
+        )
+
+    def is_half_as_much_again_as(self, whole: "_InUse") -> bool:
+        return self.memory - whole.memory > whole.memory // 2 or self.blocks - whole.blocks > whole.blocks // 2

@@ -25,12 +25,14 @@ class Circle:
 MEBIBYTE = 1 << 20
 
 
-def run_beside_the_collector(watch: Callable[[], Awaitable[None]], memory: Callable[[], int]) -> None:
+def run_beside_the_collector(
+    watch: Callable[[], Awaitable[None]], memory: Callable[[], int], blocks: Callable[[], int] = lambda: 0
+) -> None:
     """Watch a node's collector, in virtual time."""
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(collect_on_growth, memory)
+            nursery.start_soon(collect_on_growth, memory, blocks)
             await trio.testing.wait_all_tasks_blocked()
             await watch()
             nursery.cancel_scope.cancel()
@@ -86,6 +88,25 @@ def test_what_was_in_use_is_looked_through_again_when_memory_is_half_as_much_aga
         run_beside_the_collector(watch, lambda: now[0])
     finally:
         gc.unfreeze()
+
+
+@pytest.mark.parametrize(("start", "grown"), [(0, 200_000), (8_000_000, 1_000_000)])
+def test_garbage_in_memory_that_was_freed_before_is_found_too(start: int, grown: int) -> None:
+    blocks = [start]
+
+    async def watch() -> None:
+        Circle.count = 0
+        circles: list[Circle] | None = [Circle() for _ in range(10)]
+        gc.collect()
+        circles = None
+        blocks[0] = start + grown
+        await trio.sleep(10)
+        assert Circle.count == 0
+        blocks[0] += 1
+        await trio.sleep(10)
+        assert (Circle.count, circles) == (10, None)
+
+    run_beside_the_collector(watch, lambda: 100 * MEBIBYTE, lambda: blocks[0])
 
 
 def test_memory_grows_with_what_is_held() -> None:
