@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import trio
 
@@ -14,9 +14,8 @@ _YOUNG: Final = 2_000
 _MIDDLE: Final = 10
 _NEVER: Final = 1 << 30
 _LOOK_EVERY: Final = 1.0
-_GROWTH: Final = 16 << 20
-"""Bytes, and Python's blocks, by which what is in use may grow at least before anybody looks for garbage."""
-_GROWTH_IN_BLOCKS: Final = 200_000
+_GROWTH: Final = (16 << 20, 200_000)
+"""Bytes of the process, and blocks of Python's, by which what is in use may grow before anybody looks for garbage."""
 
 
 def settle() -> None:
@@ -66,31 +65,18 @@ async def collect_on_growth(
     before = gc.get_threshold()
     gc.set_threshold(_YOUNG, _MIDDLE, _NEVER)
     try:
-        known = whole = _InUse(memory(), blocks())
+        known = whole = (memory(), blocks())
         while True:
             await trio.sleep(_LOOK_EVERY)
-            now = _InUse(memory(), blocks())
-            if not now.is_grown_since(known):
+            now = (memory(), blocks())
+            if not any(n - k > max(least, k // 8) for n, k, least in zip(now, known, _GROWTH, strict=True)):
                 continue
-            is_whole = now.is_half_as_much_again_as(whole)
+            is_whole = any(n - w > w // 2 for n, w in zip(now, whole, strict=True))
             if is_whole:
                 gc.unfreeze()
             settle()
-            known = _InUse(memory(), blocks())
+            known = (memory(), blocks())
             if is_whole:
                 whole = known
     finally:
         gc.set_threshold(*before)
-
-
-class _InUse(NamedTuple):
-    memory: int
-    blocks: int
-
-    def is_grown_since(self, known: "_InUse") -> bool:
-        return self.memory - known.memory > max(_GROWTH, known.memory // 8) or (
-            self.blocks - known.blocks > max(_GROWTH_IN_BLOCKS, known.blocks // 8)
-        )
-
-    def is_half_as_much_again_as(self, whole: "_InUse") -> bool:
-        return self.memory - whole.memory > whole.memory // 2 or self.blocks - whole.blocks > whole.blocks // 2

@@ -186,7 +186,7 @@ class Node:
         Everybody executes that too, so that where blocks are late already, all the following would be later.
         """
         duration = self._chain.spec.slot_duration
-        before = slot_at(self._clock(), duration) - 1
+        before = self._slot() - 1
         if self.peers is None or len(RING.get(self._chain.snapshot.state)) < 2:
             return
         with trio.move_on_after(duration / 1_000 * _PATIENCE):
@@ -201,7 +201,7 @@ class Node:
             is_stranger = producer.public not in current_voters(self._chain.snapshot.state).members
             if await self._produce(lambda: self._template(producer, nonce)) and is_stranger:
                 # It has had neither turns nor votes, and nobody may be left to be heard.
-                self._listening.skip(slot_at(self._clock(), self._chain.spec.slot_duration))
+                self._listening.skip(self._slot())
 
         slots = OpenSlots(self._chain, producer.public, self._executor, self._clock)
         await slots.run(self._is_at_the_end, produce)
@@ -230,8 +230,12 @@ class Node:
         ring = RING.get(self._chain.snapshot.state)
         return max(len(ring), LISTENING_EPOCHS * self._chain.spec.rules.epoch_slots)
 
+    def _slot(self) -> Slot:
+        """Return the slot that it is by the clock."""
+        return slot_at(self._clock(), self._chain.spec.slot_duration)
+
     def _listens_since(self) -> Slot | None:
-        return self._listening.since(slot_at(self._clock(), self._chain.spec.slot_duration))
+        return self._listening.since(self._slot())
 
     def _has_listened(self, ring: Sequence[AccountId], slot: Slot) -> bool:
         """Tell whether turns have been let pass for a round: should our key run elsewhere, we have heard of that.
